@@ -1,0 +1,292 @@
+"""reproduce.sh, in a small copy of the repository that needs none of the heavy dependencies."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+
+# What the bench of the copy does: tell how it was called, and exit as told.
+BENCH = """\
+import os, sys
+print(os.getpid(), os.getcwd(), os.environ["AEXAD_COMMAND"], *sys.argv[1:], sep="\\n")
+sys.exit(int(os.environ.get("BENCH_STATUS", "0")))
+"""
+
+# A Python whose environments cost nothing and whose pip only does what a test tells it to.
+FAKE_PYTHON = f"""\
+#!/bin/sh
+case "$2 $3" in
+"-m venv")
+    mkdir -p "$4/bin" && cp "$0" "$4/bin/python"
+    exit ;;
+"-m pip")
+    echo $$ >>"$FAKE_PIP_CALLS"
+    echo "what pip says"
+    [ -z "$FAKE_PIP_SLEEP" ] || exec sleep "$FAKE_PIP_SLEEP"
+    exit "${{FAKE_PIP_STATUS:-0}}" ;;
+esac
+exec "{sys.executable}" "$@"
+"""
+
+
+class Copy:
+    """A repository with reproduce.sh, and a way to call it from elsewhere."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.root = tmp_path / "a repo"
+        self.cwd = tmp_path / "where the user is"
+        self.venv = self.root / ".venv"
+        self.pip_calls_file = tmp_path / "pip calls"
+        (self.root / "bench").mkdir(parents=True)
+        (self.root / "bench" / "__main__.py").write_text(BENCH)
+        self.cwd.mkdir()
+        self.script = Path(shutil.copy2(REPO / "reproduce.sh", self.root))
+        self.require("")
+        python = self.executable(tmp_path / "fake python", FAKE_PYTHON)
+        self.env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AEXAD_") and name not in ("PYTHON", "PYTHONPATH")
+        }
+        self.env |= {"PYTHON": str(python), "FAKE_PIP_CALLS": str(self.pip_calls_file)}
+
+    @staticmethod
+    def executable(path: Path, text: str) -> Path:
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def require(self, *requirements: str) -> None:
+        lines = "".join(f"\n    {requirement}" for requirement in requirements)
+        (self.root / "setup.cfg").write_text(
+            f"[options]\ninstall_requires ={lines}\n\n[options.extras_require]\ntest =\n"
+        )
+
+    def start(self, *args: str, script: str | None = None, **env: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [script or self.script, *args],
+            cwd=self.cwd,
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A test run in the background has SIGINT ignored, which bash can't undo.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def call(self, *args: str, **options) -> subprocess.CompletedProcess:
+        process = self.start(*args, **options)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def pip_calls(self) -> list[int]:
+        """The process ids of the calls of the fake pip."""
+        if not self.pip_calls_file.exists():
+            return []
+        return [int(pid) for pid in self.pip_calls_file.read_text().split()]
+
+    def wait_for_pip(self) -> int:
+        return wait_for(self.pip_calls)[-1]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+def wait_for(condition, timeout: float = 15):
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+def test_passes_arguments_directory_and_status_through(copy: Copy) -> None:
+    (copy.cwd / "bench").mkdir()  # must not be taken for the repository's own
+    (copy.cwd / "bench" / "__main__.py").write_text("raise SystemExit('wrong bench')")
+    process = copy.start("table2", "--out", "a b", "", "*", BENCH_STATUS="7")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 7, err
+    # The same process id: exec, so that signals reach the bench.
+    expected = [process.pid, copy.cwd, "./reproduce.sh", "table2", "--out", "a b", "", "*"]
+    assert out.splitlines() == [str(item) for item in expected]
+    assert "Setting up" in err
+
+
+def test_no_arguments_ask_for_help(copy: Copy) -> None:
+    assert copy.call().stdout.splitlines()[3:] == ["--help"]
+
+
+def test_sets_up_once_until_setup_cfg_changes(copy: Copy) -> None:
+    assert copy.call(AEXAD_SETUP_ONLY="1").stdout == ""
+    ready = (copy.venv / ".ready").stat()
+    again = copy.call("x")
+    assert again.returncode == 0 and again.stderr == ""
+    assert (copy.venv / ".ready").stat() == ready
+    assert len(copy.pip_calls()) == 1
+
+    (copy.venv / "left from before").touch()
+    copy.require("something==1")
+    assert copy.call("x").returncode == 0
+    assert len(copy.pip_calls()) == 2
+    assert not (copy.venv / "left from before").exists()
+
+
+def test_called_through_a_symlink(copy: Copy) -> None:
+    (copy.cwd / "absolute").symlink_to(copy.script)
+    (copy.cwd / "relative").symlink_to("absolute")
+    result = copy.call("x", script="./relative")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1] == str(copy.cwd)
+    assert copy.venv.is_dir()
+
+
+def test_half_an_environment_is_not_trusted(copy: Copy) -> None:
+    (copy.venv / "bin").mkdir(parents=True)
+    copy.executable(copy.venv / "bin" / "python", "#!/bin/sh\necho untrusted; exit 0\n")
+    result = copy.call("x")
+    assert result.returncode == 0, result.stderr
+    assert "untrusted" not in result.stdout
+    assert len(copy.pip_calls()) == 1
+
+
+def test_an_environment_elsewhere(copy: Copy, tmp_path: Path) -> None:
+    result = copy.call("x", AEXAD_VENV="../an environment/")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "an environment" / ".ready").exists()
+    assert not copy.venv.exists()
+
+
+def test_never_replaces_what_is_not_its_own(copy: Copy) -> None:
+    (copy.cwd / "thesis.tex").touch()
+    result = copy.call("x", AEXAD_VENV=".")
+    assert result.returncode == 1 and "holds something else" in result.stderr
+    assert (copy.cwd / "thesis.tex").exists()
+
+
+def test_failing_pip(copy: Copy) -> None:
+    result = copy.call("x", FAKE_PIP_STATUS="3")
+    assert result.returncode == 3
+    assert "failed while installing the dependencies (pip), status 3" in result.stderr
+    assert "    what pip says" in result.stderr
+    assert str(copy.root / ".venv-setup.log") in result.stderr
+    assert not copy.venv.exists()
+    assert copy.call("x").returncode == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_set_up_leaves_nothing(copy: Copy, signum: signal.Signals) -> None:
+    process = copy.start("x", FAKE_PIP_SLEEP="60")
+    copy.wait_for_pip()
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=15)
+    assert process.returncode == 128 + signum
+    assert "interrupted while installing the dependencies" in err
+    assert not copy.venv.exists()
+    following = copy.call("x")
+    assert following.returncode == 0
+    assert "Waiting" not in following.stderr  # pip ended too: it would have kept the lock
+
+
+def test_killed_set_up_is_not_trusted(copy: Copy) -> None:
+    process = copy.start("x", FAKE_PIP_SLEEP="60")
+    pip = copy.wait_for_pip()
+    process.kill()
+    process.wait(timeout=15)
+    assert (copy.venv / "bin" / "python").exists() and not (copy.venv / ".ready").exists()
+
+    # The pip left behind still writes: the next call lets it end, and then starts afresh.
+    following = copy.start("x")
+    line = following.stderr.readline()
+    os.kill(pip, signal.SIGKILL)
+    out, err = following.communicate(timeout=60)
+    assert "Waiting for another call" in line
+    assert following.returncode == 0, err
+    assert len(copy.pip_calls()) == 2
+
+
+def test_two_calls_at_once_set_up_once(copy: Copy) -> None:
+    first = copy.start("first", FAKE_PIP_SLEEP="1")
+    copy.wait_for_pip()
+    second = copy.call("second")
+    first_out, first_err = first.communicate(timeout=60)
+    assert first.returncode == 0, first_err
+    assert second.returncode == 0, second.stderr
+    assert "Waiting for another call" in second.stderr
+    assert (first_out.split()[-1], second.stdout.split()[-1]) == ("first", "second")
+    assert len(copy.pip_calls()) == 1
+
+
+def test_runs_the_tests_of_the_repository(copy: Copy) -> None:
+    (copy.root / "tests").mkdir()
+    (copy.root / "tests" / "test_it.py").write_text(
+        "import bench, os\ndef test_cwd(): print('in', os.getcwd())\n"
+    )
+    result = copy.call("test", "-s", "tests/test_it.py", "-k", "cwd or nothing")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"in {copy.root}\n" in result.stdout and "1 passed" in result.stdout
+    assert copy.call("test", "-k", "nothing").returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ("exit 127", "needs Python 3.11 or later, found none: install python3.11"),
+        ('case "$*" in *ensurepip*) exit 1 ;; esac', "install python3-venv"),
+    ],
+)
+def test_no_suitable_python(copy: Copy, tmp_path: Path, behaviour: str, message: str) -> None:
+    pythons = tmp_path / "pythons"
+    pythons.mkdir()
+    for version in ("3.11", "3.12", "3.13", "3"):
+        copy.executable(pythons / f"python{version}", f"#!/bin/sh\n{behaviour}\n")
+    result = copy.call("x", PYTHON="", PATH=f"{pythons}:{copy.env['PATH']}")
+    assert result.returncode == 1
+    assert message in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not copy.venv.exists()
+
+
+def test_unsuitable_python_named_by_the_user(copy: Copy) -> None:
+    result = copy.call("x", PYTHON="/bin/false")
+    assert result.returncode == 1
+    assert "PYTHON=/bin/false is not a working Python 3.11 or later" in result.stderr
+
+
+def test_with_a_real_environment(copy: Copy) -> None:
+    real = {"PYTHON": sys.executable, "PIP_NO_INDEX": "1"}
+    copy.require("no-such-package-aexad==1")
+    failed = copy.call("x", **real)
+    assert failed.returncode == 1
+    assert "failed while installing the dependencies (pip)" in failed.stderr
+    assert "No matching distribution found for no-such-package-aexad==1" in failed.stderr
+    assert not copy.venv.exists()
+
+    copy.require()
+    repaired = copy.call("x", **real)
+    assert repaired.returncode == 0, repaired.stderr
+    assert (copy.venv / ".ready").exists()
+    assert copy.call("x", **real).stderr == ""
+
+
+def test_dependencies_are_pinned() -> None:
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(REPO / "setup.cfg", encoding="utf-8")
+    listed = config["options"]["install_requires"] + config["options.extras_require"]["test"]
+    requirements = listed.split()
+    assert all(requirement.count("==") == 1 for requirement in requirements), requirements
+    assert {"torch", "torchvision", "timm", "pytest"} <= {r.split("==")[0] for r in requirements}
