@@ -1,0 +1,1 @@
+"""Benchmark harness for heatmaps that explain image anomalies."""
