@@ -1,0 +1,72 @@
+"""Parameters of methods: frozen dataclasses whose fields carry their unit, range and source.
+
+A field is declared with `param(default, doc, ...)`; `parse` turns the text of `--set` into a value
+of the field's type, and refuses what the field does not allow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, get_type_hints
+
+from bench.errors import UserError
+
+
+def param(default: Any, doc: str, *, choices: tuple | None = None,
+          low: float | None = None, high: float | None = None) -> Any:
+    """A dataclass field. `doc` says unit and source; `choices`, `low`, `high` bound its values."""
+    meta = {"doc": doc, "choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata=meta)
+
+
+def parse(owner: type, field: dataclasses.Field, text: str, name: str) -> Any:
+    """The value of `field` of the dataclass `owner` written as `text` (UserError when it is none).
+
+    `name` is the option's full name, for the message. `none` is a value where the type allows it.
+    """
+    kind = get_type_hints(owner)[field.name]
+    optional = type(None) in getattr(kind, "__args__", ())
+    if optional:
+        kind = next(t for t in kind.__args__ if t is not type(None))
+    if optional and text.lower() in ("none", "null"):
+        return None
+    try:
+        value = _convert(kind, text)
+    except ValueError:
+        raise UserError(f"--set {name}={text}: expected {_kind_name(kind)}") from None
+    check(field, value, name)
+    return value
+
+
+def check(field: dataclasses.Field, value: Any, name: str) -> None:
+    """Refuse a value outside the field's choices or bounds with a UserError."""
+    if value is None:
+        return
+    meta = field.metadata
+    if meta.get("choices") and value not in meta["choices"]:
+        allowed = ", ".join(map(str, meta["choices"]))
+        raise UserError(f"{name}={value}: expected one of {allowed}")
+    low, high = meta.get("low"), meta.get("high")
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"{'' if low is None else low} .. {'' if high is None else high}"
+        raise UserError(f"{name}={value}: outside its range {bounds}")
+
+
+def _convert(kind: type, text: str) -> Any:
+    if kind is bool:
+        words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if text.lower() not in words:
+            raise ValueError
+        return words[text.lower()]
+    if kind is float:
+        numerator, _, denominator = text.partition("/")  # 1/3 is how people write a third
+        value = float(numerator) / (float(denominator) if denominator else 1.0)
+        if not math.isfinite(value):
+            raise ValueError
+        return value
+    return kind(text)
+
+
+def _kind_name(kind: type) -> str:
+    return {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")

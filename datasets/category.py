@@ -1,0 +1,211 @@
+"""One category decoded and split: what the bench gets from this package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import UserError
+from bench.params import param
+from datasets import embedded, folder
+from datasets.catalog import DATASETS
+from datasets.folder import GOOD, Item
+from datasets.images import INTERPOLATIONS, read_image, read_mask
+
+FORMAT = 1  # of the cache; part of its key
+
+
+@dataclass(frozen=True)
+class DataParams:
+    """How images are read and split."""
+
+    size: int = param(224, "side of the images, pixels, a multiple of 8 (Section 5.1)",
+                      low=32, high=4096)
+    image_interp: str = param("nearest", "resizing of images (row 20)", choices=INTERPOLATIONS)
+    mask_threshold: int = param(127, "grey masks: anomalous above this (row 21)", low=0, high=254)
+    grey_masks: str = param("auto", "masks of more than two values: refuse them, cut them at "
+                            "mask_threshold, or as the dataset's publishers made them",
+                            choices=("auto", "refuse", "threshold"))
+    per_type: int | None = param(None, "anomalies of each type that train; none: the dataset's "
+                                 "rule, 3 in the paper (Section 5.1; row 44)", low=1)
+    max_train: int | None = param(None, "most training images of a category; none: all", low=4)
+
+
+@dataclass(frozen=True)
+class Category:
+    """All images of a category: images (N, S, S, 3) uint8, masks (N, S, S) bool, ids, kinds
+    ('good' or the defect) and in_train (N,) in the order of datasets/folder.py; digest: SHA-256
+    of all of that."""
+
+    ids: np.ndarray
+    kinds: np.ndarray
+    in_train: np.ndarray
+    images: np.ndarray
+    masks: np.ndarray
+    digest: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of the training and test images in a Category, int64."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+class Library:
+    """The datasets below one data root, with a cache of decoded images."""
+
+    def __init__(self, root: Path, cache: Path, threads: int = 2) -> None:
+        self.root, self.cache, self.threads = Path(root), Path(cache), threads
+
+    def locate(self, dataset: str, category: str) -> Path | None:
+        """The category's folder, or None. The embedded suite is generated where it is missing."""
+        if dataset == "embedded":
+            return embedded_folder(self.cache, category)
+        return folder.locate(self.root, dataset, category)
+
+    def expected(self, dataset: str, category: str) -> Path:
+        return folder.expected(self.root, dataset, category)
+
+    def scan(self, dataset: str, category: str) -> list[Item]:
+        """The category's files, checked for completeness but not read."""
+        place = self.locate(dataset, category)
+        if place is None:
+            raise UserError(f"{self.expected(dataset, category)}: no data there")
+        return folder.scan(place, DATASETS[dataset].good)
+
+    def load(self, dataset: str, category: str, params: DataParams) -> Category:
+        """The category decoded, from the cache where no file has changed since. UserError for
+        whatever is wrong with its files."""
+        items, reading, path = self._entry(dataset, category, params)
+        return _cached(path) or self._decode(items, reading, path)
+
+    def digest(self, dataset: str, category: str, params: DataParams) -> str:
+        """The category's digest; without reading its images where they are cached."""
+        path = self._entry(dataset, category, params)[2]
+        cached = _cached(path, only_digest=True)
+        return cached or self.load(dataset, category, params).digest
+
+    def _entry(self, dataset: str, category: str, params: DataParams
+               ) -> tuple[list[Item], tuple, Path]:
+        items = self.scan(dataset, category)
+        grey = {"auto": DATASETS[dataset].grey_masks, "threshold": True,
+                "refuse": False}[params.grey_masks]
+        reading = (params.size, params.image_interp, params.mask_threshold, grey)
+        name = f"{dataset}-{category}-{params.size}-{_key(items, reading)[:16]}.npz"
+        return items, reading, self.cache / "images" / name
+
+    def _decode(self, items: list[Item], reading: tuple, path: Path) -> Category:
+        size, interpolation, threshold, grey = reading
+
+        def one(item: Item) -> tuple[np.ndarray, np.ndarray]:
+            image, shape = read_image(item.image, size, interpolation)
+            if item.mask is None:
+                return image, np.zeros((size, size), bool)
+            return image, read_mask(item.mask, size, shape, threshold, grey)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            images, masks = (np.stack(part) for part in zip(*pool.map(one, items)))
+        arrays = {"ids": np.array([i.id for i in items]),
+                  "kinds": np.array([i.kind for i in items]),
+                  "in_train": np.array([i.in_train for i in items]), "images": images,
+                  "masks": masks}
+        digest = hashlib.sha256()
+        for name in sorted(arrays):
+            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+        arrays["digest"] = np.array(digest.hexdigest())
+        _store(path, arrays)
+        return Category(**{**arrays, "digest": digest.hexdigest()})
+
+
+def embedded_folder(cache: Path, category: str) -> Path:
+    """The generated category's folder, written on first use."""
+    place = cache / "embedded" / f"v{embedded.VERSION}" / category
+    if not place.exists():
+        building = place.parent / f".{category}-{os.getpid()}"
+        try:
+            embedded.write(building, category)
+            (building / category).rename(place)
+            building.rmdir()
+        except OSError as error:
+            if place.exists():  # another process was faster
+                return place
+            raise UserError(f"{place}: cannot write the embedded suite ({error.strerror}); "
+                            f"free the disk or set AEXAD_CACHE") from None
+    return place
+
+
+def split(category: Category, dataset: str, seed: int, scenario: str, params: DataParams) -> Split:
+    """Which images train and which test; never depends on the method.
+
+    As the authors drew: one legacy numpy generator per category, the defect types in order, of
+    each the first 3 of a permutation train and leave the test set (adapters 3.1; row 44). All
+    normal test images stay. In 'anomalies_only' the normals of the training set are left out.
+    """
+    spec = DATASETS[dataset]
+    draw = np.random.RandomState(seed)
+    normal = category.kinds == GOOD
+    chosen = category.in_train & ~normal  # fixed folders need no draw
+    if not chosen.any():
+        pools = [np.flatnonzero(category.kinds == k) for k in np.unique(category.kinds[~normal])]
+        count = params.per_type or spec.per_type
+        if spec.train_anomalies and params.per_type is None:
+            pools, count = [np.concatenate(pools)], spec.train_anomalies
+        for pool in pools:
+            chosen[pool[draw.permutation(len(pool))[:count]]] = True
+    anomalies = np.flatnonzero(chosen)
+    normals = np.flatnonzero(category.in_train & normal)
+    if params.max_train is not None:
+        keep = max(params.max_train - len(anomalies), 1)
+        normals = np.sort(normals[draw.permutation(len(normals))[:keep]])
+    if scenario == "anomalies_only":
+        normals = normals[:0]
+    test = np.flatnonzero(~category.in_train & ~chosen)
+    if normal[test].all():
+        raise UserError(f"{dataset}/{category.ids[anomalies[0]]}: no anomalies are left to test on "
+                        f"after {len(anomalies)} went to training; lower --set data.per_type")
+    return Split(np.concatenate([normals, anomalies]), test)
+
+
+def _key(items: list[Item], reading: tuple) -> str:
+    """Changes whenever a file of the category is replaced, touched, added or removed."""
+    files = [p for i in items for p in (i.image, i.mask) if p is not None]
+    stats = [(str(p), (s := p.stat()).st_size, s.st_mtime_ns) for p in files]
+    ids = [(i.id, i.kind, i.in_train) for i in items]
+    return hashlib.sha256(json.dumps([FORMAT, reading, stats, ids]).encode()).hexdigest()
+
+
+def _cached(path: Path, only_digest: bool = False) -> Category | str | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if only_digest:
+                return str(stored["digest"])
+            arrays = {name: stored[name] for name in stored.files}
+        return Category(**{**arrays, "digest": str(arrays["digest"])})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None  # a damaged cache entry is only decoded and written again
+
+
+def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """The cache saves time only: where it can't be written, say so and go on."""
+    building = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(building, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(building, path)
+    except OSError as error:
+        building.unlink(missing_ok=True)
+        print(f"warning: cannot cache decoded images in {path.parent} ({error.strerror})",
+              file=sys.stderr)

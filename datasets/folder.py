@@ -1,0 +1,90 @@
+"""The one reader of the MVTec folder layout: which files a category has, checked before training.
+
+    train/good/*.png   test/good/*.png   test/<defect>/*.png   ground_truth/<defect>/*_mask.png
+
+Also .jpg, .jpeg, .bmp, .tif, .tiff; a mask may have the image's own name; train/<defect> holds
+anomalies that always train.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import UserError
+from datasets.catalog import DATASETS
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+GOOD = "good"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image. id: its path in the category without extension; kind: 'good' or the defect."""
+
+    id: str
+    kind: str
+    in_train: bool
+    image: Path
+    mask: Path | None
+
+
+def locate(root: Path, dataset: str, category: str) -> Path | None:
+    """The category's folder below the data root, or None."""
+    spec = DATASETS[dataset]
+    for folder in spec.folders:
+        for name in spec.categories[category]:
+            path = root / folder / name
+            if (path / "train").is_dir() or (path / "test").is_dir():
+                return path
+    return None
+
+
+def expected(root: Path, dataset: str, category: str) -> Path:
+    """The folder a category is first looked for in, for messages."""
+    spec = DATASETS[dataset]
+    return root / spec.folders[0] / spec.categories[category][0]
+
+
+def scan(folder: Path, good: tuple[str, ...]) -> list[Item]:
+    """All items of a category, training first, sorted by folder and file name.
+
+    Raises UserError when there are no normal images, no anomalies, or a mask is missing.
+    """
+    items = [item for part in ("train", "test") for item in _part(folder, part, good)]
+    if not any(i.kind == GOOD and i.in_train for i in items):
+        raise UserError(f"{folder / 'train' / good[0]}: no normal training images there")
+    if all(i.kind == GOOD for i in items):
+        raise UserError(f"{folder}: a category with no anomalies; put anomalous images into "
+                        f"test/<defect> and their masks into ground_truth/<defect>")
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            raise UserError(f"{item.image}: another image of that name with another extension "
+                            f"stands beside it; remove one")
+        seen.add(item.id)
+    return items
+
+
+def _part(folder: Path, part: str, good: tuple[str, ...]) -> list[Item]:
+    base = folder / part
+    if not base.is_dir():
+        return []
+    items = []
+    for kind_dir in sorted(p for p in base.iterdir() if p.is_dir() and p.name[0] != "."):
+        kind = GOOD if kind_dir.name in good else kind_dir.name
+        for image in sorted(kind_dir.iterdir()):
+            if image.suffix.lower() in EXTENSIONS and image.name[0] != ".":
+                mask = None if kind == GOOD else _mask(folder / "ground_truth" / kind, image)
+                name = f"{part}/{kind}/{image.stem}"
+                items.append(Item(name, kind, part == "train", image, mask))
+    return items
+
+
+def _mask(folder: Path, image: Path) -> Path:
+    for stem in (f"{image.stem}_mask", image.stem):
+        for extension in EXTENSIONS:
+            path = folder / (stem + extension)
+            if path.exists():
+                return path
+    raise UserError(f"{image}: its mask is missing; expected {folder / image.stem}_mask.png")
