@@ -1,0 +1,365 @@
+"""AE-XAD (paper, Section 4) and the plain autoencoder of its ablation.
+
+Where the paper is silent, the parameter's doc names the choice; 'row N' is the table of open
+points in docs/open_points.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bench import maps
+from bench.errors import UserError
+from methods.augment import Augmented, augment, draw_batches
+from methods.base import Context, Explanation, TrainingSet
+from methods.encoders import ENCODERS, build_encoder
+from bench.params import param
+
+CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
+DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
+EXPLAIN_BATCH = 16
+
+
+@dataclass(frozen=True)
+class AEFit:
+    """The network and its optimisation, shared by AE and AE-XAD."""
+
+    encoder: str = param("resnet50", "pre-trained encoder, cut at stride 8 (row 1)",
+                         choices=tuple(ENCODERS))
+    weights: str = param("imagenet", "weights of the encoder", choices=("imagenet", "random"))
+    freeze: bool = param(True, "encoder not trained (Section 5.1; row 2)")
+    bn_eval: bool = param(True, "encoder's BatchNorm uses its stored statistics (row 2)")
+    encoder_lr: float = param(1e-5, "learning rate of an encoder that is trained (row 2)", low=0.0)
+    reduce: str = param("conv3x3", "reduction of the encoder's channels to 64 (row 3)",
+                        choices=("conv3x3", "conv1x1", "three_conv"))
+    reduce_bn: bool = param(False, "BatchNorm after each convolution of the reduction (row 3)")
+    input_norm: str = param("imagenet", "input scaling: the encoder's own, or none (row 4)",
+                            choices=("imagenet", "none"))
+    mask: str = param("group_sum", "branch 1: sums of tanh over groups of channels, or one sum of "
+                      "tanh^2 over all (Section 5.1; row 6)", choices=("group_sum", "square_sum"))
+    mask_layout: str = param("consecutive", "which channels form a group (row 6)",
+                             choices=("consecutive", "strided"))
+    block: str = param("conv_tconv", "order in a block of branch 2 (Section 5.1; row 8)",
+                       choices=("conv_tconv", "tconv_conv"))
+    tconv_kernel: int = param(4, "kernel of the transposed convolutions (row 8)", choices=(2, 4))
+    out_act: str = param("relu", "output activation; 2 must be reachable (row 10)",
+                         choices=("relu", "none", "sigmoid"))
+    F: str = param("const", "target of anomalous pixels: F_value, 1 - x, or 1 where x < 0.5 "
+                   "(Section 4.1; row 11)", choices=("const", "neg", "step"))
+    F_value: float = param(2.0, "v of F(x) = v (Section 5.1)")
+    epochs: int = param(200, "epochs (Section 5.1)", low=1)
+    batch_size: int = param(16, "images a step (row 17)", low=2)
+    steps: int = param(0, "steps an epoch; 0: training images / batch_size (row 26)", low=0)
+    lr: float = param(1e-3, "Adam's learning rate (Section 5.1)", low=0.0)
+    weight_decay: float = param(1e-4, "Adam's L2 term (Section 5.1)", low=0.0)
+    lr_gamma: float = param(0.985, "factor on the learning rate after each epoch (row 18)",
+                            low=0.0, high=1.0)
+    amp: bool = param(False, "mixed precision (bfloat16) in training")
+
+
+@dataclass(frozen=True)
+class AEXADFit(AEFit):
+    """AE-XAD's augmentation and sampling beside them (Section 4.2)."""
+
+    n_raw: int = param(5, "raw copies of an anomaly (Section 4.2; row 22)", low=1)
+    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; row 22)", low=0)
+    rotate: float = param(45.0, "largest rotation of a pasted anomaly, degrees (row 23)",
+                          low=0.0, high=180.0)
+    scale_min: float = param(0.8, "smallest zoom of a pasted anomaly (row 23)", low=0.01)
+    scale_max: float = param(1.2, "largest zoom of a pasted anomaly (row 23)", low=0.01)
+    position: str = param("uniform", "where an anomaly is pasted (row 23)",
+                          choices=("uniform", "same", "jitter"))
+    anom_frac: float = param(1 / 3, "share of anomalies in a batch (Section 4.2; row 25)",
+                             low=0.0, high=1.0)
+    round: str = param("ceil", "rounding of that share (row 25)", choices=("ceil", "floor"))
+
+    def __post_init__(self) -> None:
+        if self.scale_min > self.scale_max:
+            raise UserError(f"ae_xad.scale_min={self.scale_min} is above scale_max="
+                            f"{self.scale_max}; exchange them")
+
+
+@dataclass(frozen=True)
+class AEExplain:
+    """From the reconstruction to the heatmap (Section 4.3)."""
+
+    filter: bool = param(True, "smooth the error map; without it the score is the norm of e")
+    thr: str = param("mean_std", "threshold for the radius: mean + std of the map, or thr_value "
+                     "(Section 4.3; row 30)", choices=("mean_std", "fixed"))
+    thr_value: float = param(0.3, "threshold of thr=fixed (row 30)")
+    segments: str = param("runs", "segments measured: runs, or extents of components (row 31)",
+                          choices=("runs", "components"))
+    min_run: int = param(1, "runs shorter than this many pixels are ignored (row 31)", low=1)
+    agg: str = param("max", "of the two directions' means (Section 4.3; row 32)",
+                     choices=("max", "min"))
+    k_round: str = param("floor", "rounding of the radius (row 33)", choices=("floor", "round"))
+    k_min: int = param(1, "smallest radius, pixels (row 33)", low=1)
+    k_max: int | None = param(None, "largest radius, pixels (row 33)", low=1)
+    k: int | None = param(None, "a fixed radius, pixels, in place of the estimate", low=1)
+    norm: str = param("l1", "norm in the score (Equation 4; row 42)", choices=("l1", "l2"))
+
+
+class Decoder(nn.Module):
+    """Reduction to 64 channels, then the two branches of Section 5.1:
+    (B, channels, h, w) -> (B, 3, 8h, 8w)."""
+
+    def __init__(self, channels: int, p: AEFit) -> None:
+        super().__init__()
+        self.p = p
+        self.reduce = _reduction(channels, p)
+        widths = (CODE, 32, 16, 8)
+        self.blocks = nn.Sequential(*(_block(a, b, p) for a, b in zip(widths, widths[1:])))
+        self.refine = nn.Conv2d(8, 8, 3, padding=1)
+        self.out = nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        code = self.reduce(features)
+        b2 = self.blocks(code)
+        x = b2 + self.soft_mask(code) * b2
+        x = self.out(F.selu(self.refine(x)))
+        return {"relu": F.relu, "sigmoid": torch.sigmoid, "none": lambda t: t}[self.p.out_act](x)
+
+    def soft_mask(self, code: torch.Tensor) -> torch.Tensor:
+        """Branch 1. Nearest upsampling copies values, so it commutes with tanh and with the sum:
+        the groups are summed at 28 x 28 and 8 channels are upsampled instead of 64."""
+        t = torch.tanh(code)
+        if self.p.mask == "square_sum":
+            b1 = t.square().sum(dim=1, keepdim=True)
+        elif self.p.mask_layout == "consecutive":
+            b1 = t.unflatten(1, (8, CODE // 8)).sum(dim=2)
+        else:
+            b1 = t.unflatten(1, (CODE // 8, 8)).sum(dim=1)
+        return F.interpolate(b1, scale_factor=8, mode="nearest")
+
+
+def _reduction(channels: int, p: AEFit) -> nn.Module:
+    widths = {"conv3x3": (channels, CODE), "conv1x1": (channels, CODE),
+              "three_conv": (channels, 256, 128, CODE)}[p.reduce]
+    kernel = 1 if p.reduce == "conv1x1" else 3
+    layers: list[nn.Module] = []
+    for a, b in zip(widths, widths[1:]):
+        layers.append(nn.Conv2d(a, b, kernel, padding=kernel // 2))
+        if p.reduce_bn:
+            layers.append(nn.BatchNorm2d(b))
+        if b != CODE:  # the code itself is signed
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def _block(a: int, b: int, p: AEFit) -> nn.Module:
+    padding = (p.tconv_kernel - 2) // 2
+    first = (nn.Conv2d(a, b, 3, padding=1), nn.ConvTranspose2d(b, b, p.tconv_kernel, 2, padding))
+    last = (nn.ConvTranspose2d(a, b, p.tconv_kernel, 2, padding), nn.Conv2d(b, b, 3, padding=1))
+    one, two = first if p.block == "conv_tconv" else last
+    return nn.Sequential(one, nn.SELU(), two, nn.SELU())
+
+
+class AutoEncoder(nn.Module):
+    """Images (B, 3, H, W) in [0, 1], H and W multiples of 8 -> reconstructions, the same shape."""
+
+    def __init__(self, p: AEFit, ctx: Context) -> None:
+        super().__init__()
+        spec = ENCODERS[p.encoder]
+        self.encoder = build_encoder(p.encoder, p.weights == "imagenet", ctx.weights)
+        self.encoder.requires_grad_(not p.freeze)
+        self.decoder = Decoder(spec.channels, p)
+        mean, std = spec.norm if p.input_norm == "imagenet" else ((0.0,) * 3, (1.0,) * 3)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.bn_eval = p.bn_eval
+
+    def train(self, mode: bool = True) -> AutoEncoder:
+        super().train(mode)
+        if self.bn_eval:
+            self.encoder.eval()
+        return self
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return self.encoder((x - self.mean) / self.std)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decoder(self.features(x))
+
+
+class AEXAD:
+    """AE-XAD. One training serves two cells: with and without the Gaussian filter."""
+
+    fit_params = AEXADFit
+    explain_params = AEExplain
+    version = 1
+
+    def __init__(self, fit: AEXADFit, explain: AEExplain, ctx: Context) -> None:
+        self.p, self.q, self.ctx = fit, explain, ctx
+        torch.manual_seed(ctx.seed)  # the decoder's initial weights
+        self.net = AutoEncoder(fit, ctx).to(ctx.device, memory_format=torch.channels_last)
+
+    # -- training (Sections 4.1 and 4.2) --
+
+    def prepare(self, train: TrainingSet) -> tuple[Augmented, int]:
+        """The images to draw from and the number of steps in an epoch.
+
+        An epoch is as many images as the training set has before augmentation: the emissions that
+        the paper prints grow with that number, not with 15 copies an anomaly (row 26)."""
+        p = self.p
+        data = augment(train, np.random.default_rng([self.ctx.seed, 1]),
+                       n_raw=p.n_raw, n_paste=p.n_paste, rotate=p.rotate,
+                       scale=(p.scale_min, p.scale_max), position=p.position)
+        return data, math.ceil(len(train.images) / p.batch_size)
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Equations 1 and 2. x, out: (B, 3, H, W); y: (B, 1, H, W) in {0, 1}."""
+        target = self.transform(x)
+        n_anomalous = y.sum(dim=(1, 2, 3), keepdim=True)
+        lam = torch.where(n_anomalous > 0, y[0].numel() / n_anomalous.clamp_min(1), 1.0)
+        error = torch.where(y > 0, lam * (target - out).square(), (x - out).square())
+        return (error / self.largest_error(x, target)).sum() / len(x)
+
+    def transform(self, x: torch.Tensor) -> torch.Tensor:
+        """F of Section 4.1, element-wise."""
+        if self.p.F == "const":
+            return torch.full_like(x, self.p.F_value)
+        return 1 - x if self.p.F == "neg" else (x < 0.5).to(x.dtype)
+
+    @staticmethod
+    def largest_error(x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """(F(x) - x)^2, the denominator of Equations 1 and 3, for each element (row 13)."""
+        return (target - x).square().clamp_min(DENOMINATOR_MIN)
+
+    def fit(self, train: TrainingSet) -> None:
+        p = self.p
+        data, steps = self.prepare(train)
+        steps = p.steps or steps
+        batches = draw_batches(np.random.default_rng([self.ctx.seed, 2]), data.normals,
+                               data.anomalies, steps=p.epochs * steps, batch_size=p.batch_size,
+                               anomaly_share=getattr(p, "anom_frac", 0.0),
+                               rounding=getattr(p, "round", "ceil"))
+        inputs = self.frozen_features(data.images) if p.freeze and p.bn_eval else None
+        optimiser = self.optimiser()
+        self.net.train()
+        for epoch in self.ctx.epochs(p.epochs, {"net": self.net, "optimiser": optimiser}):
+            for part, group in enumerate(optimiser.param_groups):
+                group["lr"] = (p.lr, p.encoder_lr)[part] * p.lr_gamma ** epoch
+            total = torch.zeros((), device=self.ctx.device)
+            for batch in batches[epoch * steps:(epoch + 1) * steps]:
+                total += self.step(optimiser, data, batch, inputs)
+            self.ctx.report(epoch, total.item() / steps)
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        groups = [{"params": self.net.decoder.parameters()}]
+        if not self.p.freeze:
+            groups.append({"params": self.net.encoder.parameters()})
+        return torch.optim.Adam(groups, lr=self.p.lr, weight_decay=self.p.weight_decay)
+
+    def step(self, optimiser: torch.optim.Optimizer, data: Augmented, batch: np.ndarray,
+             inputs: torch.Tensor | None) -> torch.Tensor:
+        """One optimiser step; returns its loss. `inputs`: stored features, or None."""
+        x = self.tensor(data.images[batch])
+        y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
+        with torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp):
+            if inputs is None:
+                out = self.net(x)
+            else:
+                stored = torch.from_numpy(inputs[batch]).to(self.ctx.device)
+                out = self.net.decoder(stored.permute(0, 3, 1, 2))
+        loss = self.loss(x, y, out.float())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
+
+    @torch.no_grad()
+    def frozen_features(self, images: np.ndarray) -> np.ndarray:
+        """The frozen encoder's output for every image, (U, h, w, channels) float32. The augmented
+        set is fixed before training, so each image goes through the encoder once. NHWC in memory:
+        a gathered batch is channels_last without a copy."""
+        self.net.eval()
+        first = self.net.features(self.tensor(images[:1])).permute(0, 2, 3, 1)
+        stored = self.ctx.array((len(images), *first.shape[1:]), np.float32)
+        for i in range(0, len(images), EXPLAIN_BATCH):
+            found = self.net.features(self.tensor(images[i:i + EXPLAIN_BATCH]))
+            stored[i:i + EXPLAIN_BATCH] = found.permute(0, 2, 3, 1).cpu().numpy()
+        return stored
+
+    def tensor(self, images: np.ndarray) -> torch.Tensor:
+        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1], channels_last."""
+        return torch.from_numpy(images).to(self.ctx.device).permute(0, 3, 1, 2).float() / 255
+
+    # -- explanation (Section 4.3) --
+
+    @torch.no_grad()
+    def error_maps(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(e, normalised e), (N, H, W) float32 each, of uint8 images. e is the mean over the
+        channels of (t - t~)^2; Equation 3 divides each channel by its largest possible error
+        before the mean (row 28), clipped at 1 (row 29)."""
+        self.net.eval()
+        e, e_norm = [], []
+        for i in range(0, len(images), EXPLAIN_BATCH):
+            x = self.tensor(images[i:i + EXPLAIN_BATCH])
+            error = (x - self.net(x)).square()
+            ratio = error / self.largest_error(x, self.transform(x))
+            e.append(error.mean(dim=1).cpu())
+            e_norm.append(ratio.mean(dim=1).clamp_max(1.0).cpu())
+        return torch.cat(e).numpy(), torch.cat(e_norm).numpy()
+
+    def explain(self, images: np.ndarray) -> Explanation:
+        q = self.q
+        e, e_norm = self.error_maps(images)
+        heatmaps, weighted = e_norm, e
+        radius = np.zeros(len(e), np.int64)
+        if q.filter:
+            radius = np.array([self.radius(m) for m in e_norm])
+            heatmaps = np.stack([maps.gaussian_filter(m, k) for m, k in zip(e_norm, radius)])
+            # Equation 4: the un-normalised e, the radius of the normalised one (row 43)
+            weighted = e * np.stack([maps.gaussian_filter(m, k) for m, k in zip(e, radius)])
+        weighted = weighted.astype(np.float64)
+        scores = (np.abs(weighted).sum(axis=(1, 2)) if q.norm == "l1"
+                  else np.sqrt(np.square(weighted).sum(axis=(1, 2))))
+        return Explanation(heatmaps.astype(np.float32), scores, {"k": radius})
+
+    def radius(self, e_norm: np.ndarray) -> int:
+        q = self.q
+        if q.k is not None:
+            return q.k
+        return maps.filter_radius(e_norm, threshold=q.thr, threshold_value=q.thr_value,
+                                  segments=q.segments, min_run=q.min_run, aggregate=q.agg,
+                                  rounding=q.k_round, k_min=q.k_min, k_max=q.k_max)
+
+    # -- what training produced --
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The trained tensors: without the encoder where nothing of it moved."""
+        fixed = "encoder." if self.p.freeze and self.p.bn_eval else "\0"
+        return {k: v for k, v in self.net.state_dict().items() if not k.startswith(fixed)}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        self.net.load_state_dict({**self.net.state_dict(), **state})
+
+
+class PlainAE(AEXAD):
+    """The ablation's standard autoencoder: the same network, trained with the mean squared error
+    to reconstruct normal images. The paper's own is below chance in 10 of 15 categories, which
+    points to one that was hardly trained; this one is trained for the full number of epochs."""
+
+    fit_params = AEFit
+    version = 1
+
+    @staticmethod
+    def skip(scenario: str) -> str | None:
+        """Why there is nothing to train in a scenario."""
+        return "trains on normal images alone" if scenario == "anomalies_only" else None
+
+    def prepare(self, train: TrainingSet) -> tuple[Augmented, int]:
+        normals = train.normals
+        data = Augmented(train.images[normals], train.masks[normals], np.arange(len(normals)),
+                         np.empty(0, np.int64))
+        return data, math.ceil(len(normals) / self.p.batch_size)
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Squared error, summed over an image's elements as in Equation 2, batch mean."""
+        return (x - out).square().sum() / len(x)

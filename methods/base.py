@@ -1,0 +1,124 @@
+"""What a method is: the data it gets, what it returns, and what surrounds it while it trains.
+
+A method is a class with
+
+    fit_params, explain_params     two frozen dataclasses (see bench/params.py)
+    version: int                   bumped whenever its results change
+    __init__(fit, explain, ctx)    parameters and a Context; loads its pre-trained weights
+    fit(train: TrainingSet)        trains; the loop runs over `ctx.epochs(...)`
+    explain(images) -> Explanation
+    state_dict(), load_state_dict(state)     what training produced, as plain tensors
+
+and, where it can't do everything, a static `skip(scenario) -> str | None`: the reason, shown in the
+table.
+Methods know nothing of files, datasets or metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from methods.weights import Weights
+
+
+IN_MEMORY = 2 * 1024**3  # bytes; larger arrays of a method are memory-mapped
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Training images of one category.
+
+    images: (N, H, W, 3) uint8. masks: (N, H, W) bool, true on anomalous pixels.
+    anomalous: (N,) bool. A normal image has an all-false mask.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    anomalous: np.ndarray
+
+    @property
+    def normals(self) -> np.ndarray:
+        """Positions of the normal images, int64."""
+        return np.flatnonzero(~self.anomalous)
+
+    @property
+    def anomalies(self) -> np.ndarray:
+        """Positions of the anomalous images, int64."""
+        return np.flatnonzero(self.anomalous)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a method says about N images of H x W pixels.
+
+    heatmaps: (N, H, W) float32, higher = more anomalous. scores: (N,) float64, one per image.
+    extras: name -> (N,) array, stored beside the metrics (for example the filter radius k).
+    """
+
+    heatmaps: np.ndarray
+    scores: np.ndarray
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is not finite any more."""
+
+
+class Context:
+    """What surrounds a method: device, seed, weights, and the hooks of its training loop.
+
+    This plain one only watches for NaN; the runner's adds progress and checkpoints.
+    """
+
+    def __init__(self, device: str | torch.device = "cpu", seed: int = 40,
+                 weights: Weights | None = None, scratch: Path | None = None) -> None:
+        self.device = torch.device(device)
+        self.seed = seed
+        self.weights = weights or Weights()
+        self.scratch = scratch  # a folder for large temporary arrays; None: keep them in memory
+        self.losses: list[float] = []
+        self._arrays = 0
+
+    def array(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        """An uninitialised array; a large one lives in a file that is mapped, not in memory."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if self.scratch is None or size <= IN_MEMORY:
+            return np.empty(shape, dtype)
+        self._arrays += 1
+        path = self.scratch / f"array-{self._arrays}.bin"
+        array = np.memmap(path, dtype, "w+", shape=shape)
+        path.unlink()  # the mapping stays; the file can't be left behind, whatever happens
+        return array
+
+    def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
+        """The epochs still to run, 0-based. `state`: objects with state_dict/load_state_dict that
+        make up the training's state (model, optimiser); a long fit is continued from them."""
+        yield from range(total)
+
+    def report(self, epoch: int, loss: float) -> None:
+        """Called once at the end of every epoch with its mean loss; raises TrainingDiverged."""
+        if not math.isfinite(loss):
+            last = f", last good loss {self.losses[-1]:.6g}" if self.losses else ""
+            raise TrainingDiverged(f"loss is {loss} in epoch {epoch + 1}{last}")
+        self.losses.append(float(loss))
+
+
+class Method(Protocol):
+    """The interface of an adapter; see the module's docstring."""
+
+    fit_params: type
+    explain_params: type
+    version: int
+
+    def __init__(self, fit: Any, explain: Any, ctx: Context) -> None: ...
+    def fit(self, train: TrainingSet) -> None: ...
+    def explain(self, images: np.ndarray) -> Explanation: ...
+    def state_dict(self) -> dict[str, torch.Tensor]: ...
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None: ...

