@@ -1,0 +1,173 @@
+"""Skips what is stored, checks whatever can be checked before the first fit, runs the rest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import joblib
+import pandas as pd
+import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+import methods
+from bench import task
+from bench.errors import UserError
+from bench.plan import Cell, Fit, by_fit
+from bench.progress import duration
+from bench.store import Store
+from bench.task import Job, Options
+from datasets.category import Library, split
+from datasets.folder import GOOD
+from methods.base import Context
+from methods.weights import Weights
+
+
+class Runner:
+    """Runs the cells of a plan against one results folder."""
+
+    def __init__(self, options: Options, jobs: int = 1) -> None:
+        self.options, self.jobs = replace(options, shared=jobs > 1), jobs
+        self.store = Store(options.results)
+        self.library = Library(options.data_root, options.cache, options.threads)
+
+    def pending(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells still to compute: not stored, not skipped, their images there."""
+        return [c for c in cells if not self.store.cell_info(c) and not c.skip
+                and self.library.locate(c.fit.dataset, c.fit.category)]
+
+    def run(self, cells: Sequence[Cell]) -> list[str]:
+        """Compute what is pending. Returns what failed, a line each; raises UserError for bad
+        input before anything is trained."""
+        self.store.check_writable()
+        todo = by_fit(self.pending(cells))
+        self.check(cells, list(todo))
+        work = [Job(fit, tuple(group), self.options, f"{i}/{len(todo)}")
+                for i, (fit, group) in enumerate(todo.items(), 1)]
+        if work:
+            print(f"{len(work)} fits to do, {sum(len(j.cells) for j in work)} cells; "
+                  f"{len(cells) - sum(len(j.cells) for j in work)} cells stored, skipped or "
+                  f"without data", file=sys.stderr)
+        if self.jobs == 1:
+            return [failure for job in work for failure in task.run(job)]
+        failures: list[str] = []
+        parallel = joblib.Parallel(self.jobs, backend="loky", return_as="generator_unordered")
+        try:
+            for lines in parallel(joblib.delayed(task.run)(job) for job in work):
+                failures += lines
+        except TerminatedWorkerError:
+            raise UserError("a worker process was killed (out of memory?); what is finished is "
+                            "kept, run the same command again, perhaps with fewer --jobs") from None
+        return failures
+
+    def check(self, cells: Sequence[Cell], todo: Sequence[Fit]) -> None:
+        """Files, masks, splits and weights of what is to do; origin of what is stored."""
+        for fit in todo:
+            category = self.library.load(fit.dataset, fit.category, fit.data)
+            split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
+        used = self._weights(cells, todo)
+        for cell in cells:
+            info, fit = self.store.cell_info(cell), cell.fit
+            if info is None:
+                continue
+            digest = None
+            if self.library.locate(fit.dataset, fit.category):
+                digest = self.library.digest(fit.dataset, fit.category, fit.data)
+            task.check_origin(info, self.store.cell_dir(cell), digest,
+                              used.get((fit.method, fit.params)))
+
+    def _weights(self, cells: Sequence[Cell], todo: Sequence[Fit]) -> dict:
+        """Build every network once, so that missing or wrong weights show before training, and
+        return what was read. A table of stored results needs no weights: those are looked at only
+        where a place for them was given."""
+        fits = {c.fit for c in cells} if self.options.weights else set(todo)
+        used: dict = {}
+        for fit in fits:
+            if (fit.method, fit.params) not in used:
+                ctx = Context("cpu", fit.seed, Weights(self.options.weights))
+                cls = methods.load(fit.method)
+                cls(fit.params, cls.explain_params(), ctx)
+                used[fit.method, fit.params] = ctx.weights.used
+        return used
+
+    def describe(self, cells: Sequence[Cell]) -> str:
+        """What a run would do: `--dry-run`."""
+        todo = by_fit(self.pending(cells))
+        lines = [f"{len(todo)} fits to do, {sum(map(len, todo.values()))} of {len(cells)} cells"]
+        rates = self._rates()
+        total, unknown = 0.0, 0
+        for fit, group in todo.items():
+            seconds = self._estimate(fit, rates)
+            trained = "explain only" if self.store.fit_info(fit) else (
+                "time unknown" if seconds is None else f"about {duration(seconds)}")
+            lines.append(f"  {fit.name}: {', '.join(c.method for c in group)} ({trained})")
+            total, unknown = total + (seconds or 0), unknown + (seconds is None)
+        if unknown:
+            lines.append(f"time: no stored fit to estimate {unknown} of them from")
+        if todo and unknown < len(todo):
+            lines.append(f"time: about {duration(total / self.jobs)}, from stored fits")
+        megabytes = 2 * len(todo)  # a model of AE-XAD takes 1.2 MB, a cell 0.1 MB
+        lines.append(f"disk: about {megabytes} MB under {self.options.results}")
+        return "\n".join(lines)
+
+    def _rates(self) -> dict[tuple, float]:
+        """Seconds per epoch and training image of stored fits, by method, encoder and size."""
+        rates = {}
+        for info in self.store.all_fits():
+            declared = info["declared"]
+            n = sum(info["n_train"].values()) * len(info["losses"])
+            if n:
+                rates[_kind(declared["method"], declared["params"], declared["data"])] = (
+                    info["emissions"]["seconds"] / n)
+        return rates
+
+    def _estimate(self, fit: Fit, rates: dict[tuple, float]) -> float | None:
+        if self.store.fit_info(fit):
+            return 0.0
+        rate = rates.get(_kind(fit.method, vars(fit.params), vars(fit.data)))
+        if rate is None:
+            return None
+        items = self.library.scan(fit.dataset, fit.category)
+        n = sum(i.in_train and i.kind == GOOD for i in items) * (fit.scenario == "standard")
+        n += 3 * len({i.kind for i in items} - {GOOD})
+        return rate * min(n, fit.data.max_train or n) * getattr(fit.params, "epochs", 1)
+
+    def records(self, cells: Sequence[Cell]) -> pd.DataFrame:
+        """A row per cell: what bench/tables.py makes tables from."""
+        return pd.DataFrame([self._record(cell) for cell in cells])
+
+    def _record(self, cell: Cell) -> dict:
+        fit, info = cell.fit, self.store.cell_info(cell)
+        row = {"dataset": fit.dataset, "category": fit.category, "scenario": fit.scenario,
+               "method": cell.method, "seed": fit.seed, "status": "done", "reason": "", "note": ""}
+        if info is None:
+            return row | dict(zip(("status", "reason"), self._why_not(cell)))
+        if getattr(fit.params, "weights", None) == "random":
+            row["note"] = "encoder with random weights"
+        origin = info["provenance"]
+        return row | info["numbers"] | {
+            "device": origin["device"], "threads": origin["threads"],
+            "environment": " ".join(f"{k} {v}" for k, v in origin["libraries"].items()),
+            "data": info["data_sha256"]}
+
+    def _why_not(self, cell: Cell) -> tuple[str, str]:
+        fit = cell.fit
+        if cell.skip:
+            return "skipped", cell.skip
+        if self.library.locate(fit.dataset, fit.category) is None:
+            return "no data", f"looked in {self.library.expected(fit.dataset, fit.category)}"
+        failure = self.store.failure(cell)
+        if failure:
+            return "failed", failure
+        if self.store.checkpoint(fit).exists():
+            return "missing", "interrupted; the same command continues it"
+        return "missing", "not computed yet"
+
+
+def _kind(method: str, params: dict, data: dict) -> tuple:
+    return (method, params.get("encoder"), params.get("freeze"), data["size"])
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,165 @@
+"""What is on disk under results/. Everything is written to a neighbour first and then renamed, the
+file that says 'done' last, so that whatever exists is whole."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from bench.errors import UserError
+from bench.plan import Cell, Fit
+
+FIT, CELL = "fit.json", "cell.json"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the disk refuses into one line that names the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space",
+                  errno.EFBIG: "free some space"}.get(error.errno, "choose another --results")
+        raise UserError(f"{path}: cannot write ({error.strerror or error}); {remedy} and run the "
+                        f"same command again, nothing finished is lost") from None
+    except SafetensorError as error:  # its own writer wraps the system's error in a text
+        raise UserError(f"{path}: cannot write ({error}); free some space and run the same "
+                        f"command again, nothing finished is lost") from None
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Create `path` whole or not at all; `write` gets the path of a temporary neighbour."""
+    building = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(building)
+            with open(building, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(building, path)
+        finally:
+            building.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_file(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file; None where there is none. A damaged one counts as not there, and is
+    said: what it stood for is made again."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        reason = "not an object"
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    print(f"warning: {path}: damaged ({reason}); it counts as not there", file=sys.stderr)
+    return None
+
+
+class Store:
+    """The results folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def check_writable(self) -> None:
+        """UserError when nothing can be written below the root."""
+        write_file(self.root / ".writable", lambda p: p.write_text(""))
+        (self.root / ".writable").unlink(missing_ok=True)
+
+    # -- fits --
+
+    def fit_dir(self, fit: Fit) -> Path:
+        return self.root / "fits" / f"{fit.name}-{fit.key}"
+
+    def fit_info(self, fit: Fit) -> dict[str, Any] | None:
+        """fit.json of a finished fit whose model is there, else None."""
+        folder = self.fit_dir(fit)
+        info = read_json(folder / FIT)
+        done = info and info.get("status") == "done" and (folder / "model.safetensors").exists()
+        return info if done else None
+
+    def all_fits(self) -> Iterator[dict[str, Any]]:
+        """fit.json of every finished fit."""
+        for path in sorted(self.root.glob(f"fits/*/{FIT}")):
+            info = read_json(path)
+            if info and info.get("status") == "done":
+                yield info
+
+    def save_fit(self, fit: Fit, state: dict[str, torch.Tensor], info: dict[str, Any]) -> None:
+        folder = self.fit_dir(fit)
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
+        write_file(folder / "model.safetensors", lambda p: save_file(tensors, p))
+        write_json(folder / FIT, {"status": "done", **info})
+        self.checkpoint(fit).unlink(missing_ok=True)
+
+    def load_model(self, fit: Fit) -> dict[str, torch.Tensor]:
+        path = self.fit_dir(fit) / "model.safetensors"
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path}: damaged model ({error}); delete its folder and run the same "
+                            f"command again") from None
+
+    def checkpoint(self, fit: Fit) -> Path:
+        return self.fit_dir(fit) / "checkpoint.pt"
+
+    def save_failure(self, work: Fit | Cell, error: dict[str, Any]) -> None:
+        """Keep why a fit or cell failed; it is tried again at the next run."""
+        path = self.fit_dir(work) / FIT if isinstance(work, Fit) else self.cell_dir(work) / CELL
+        write_json(path, {"status": "failed", **error})
+
+    # -- cells --
+
+    def cell_dir(self, cell: Cell) -> Path:
+        fit = cell.fit
+        return (self.root / "cells" / fit.dataset / fit.category / fit.scenario / cell.method
+                / f"seed{fit.seed}-{cell.key}")
+
+    def cell_info(self, cell: Cell) -> dict[str, Any] | None:
+        """cell.json of a finished cell, else None."""
+        info = read_json(self.cell_dir(cell) / CELL)
+        return info if info and info.get("status") == "done" else None
+
+    def failure(self, cell: Cell) -> str | None:
+        """Why the cell or its fit failed last time, or None."""
+        for path in (self.cell_dir(cell) / CELL, self.fit_dir(cell.fit) / FIT):
+            info = read_json(path)
+            if info and info.get("status") == "failed":
+                return str(info.get("error", "unknown error"))
+        return None
+
+    def save_cell(self, cell: Cell, images: pd.DataFrame, info: dict[str, Any],
+                  heatmaps: np.ndarray | None = None) -> None:
+        folder = self.cell_dir(cell)
+        write_file(folder / "images.parquet", lambda p: images.to_parquet(p, index=False))
+        if heatmaps is not None:
+            def write(path: Path) -> None:
+                with open(path, "wb") as file:
+                    np.save(file, heatmaps)
+            write_file(folder / "heatmaps.npy", write)
+        write_json(folder / CELL, {"status": "done", **info})
+
+    def discard(self, work: Fit | Cell) -> None:
+        """Delete what is stored of a fit or cell."""
+        folder = self.fit_dir(work) if isinstance(work, Fit) else self.cell_dir(work)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,237 @@
+"""One fit and its cells: load the split, train (or load the stored model), explain, measure."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+import methods
+from bench import metrics, provenance
+from bench.emissions import Meter
+from bench.errors import UserError
+from bench.plan import Cell, Fit
+from bench.progress import Progress, duration
+from bench.store import Store, write_file
+from datasets.category import Category, Library, split
+from datasets.folder import GOOD
+from methods.base import Context, TrainingSet
+from methods.weights import Weights
+
+CHECKPOINT_EVERY = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the work is done, as opposed to what is done; none of it is in a key."""
+
+    results: Path
+    data_root: Path
+    cache: Path
+    weights: Path | None
+    device: str
+    threads: int
+    country: str
+    shared: bool = False
+    keep_maps: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A fit with the cells wanted from it; `position` is '3/10'."""
+
+    fit: Fit
+    cells: tuple[Cell, ...]
+    options: Options
+    position: str
+
+
+class RunContext(Context):
+    """A method's surroundings in a run: progress, and checkpoints of long fits."""
+
+    def __init__(self, fit: Fit, options: Options, progress: Progress, digest: str) -> None:
+        store = Store(options.results)
+        folder = store.fit_dir(fit)
+        super().__init__(options.device, fit.seed, Weights(options.weights), folder)
+        self.progress, self.path = progress, store.checkpoint(fit)
+        # A checkpoint made elsewhere is not continued: half a fit here and half there is neither.
+        self._same = {"digest": digest, "device": provenance.device_name(self.device),
+                      "threads": options.threads, "libraries": provenance.libraries()}
+        self._saved = self._read()
+        self.before: dict[str, Any] | None = self._saved and self._saved["emissions"]
+        self.meter: Meter | None = None
+        self.total = 0
+
+    def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
+        self.total, start = total, 0
+        if self._saved:
+            for name, part in state.items():
+                part.load_state_dict(self._saved["state"][name])
+            start, self.losses = self._saved["epoch"], list(self._saved["losses"])
+            self.progress.say(f"continues after epoch {start}")
+            self._saved = None
+        last = time.monotonic()
+        for epoch in range(start, total):
+            yield epoch
+            if time.monotonic() - last > CHECKPOINT_EVERY and epoch + 1 < total:
+                self._write(epoch + 1, state)
+                last = time.monotonic()
+
+    def report(self, epoch: int, loss: float) -> None:
+        super().report(epoch, loss)
+        self.progress.epoch(epoch + 1, self.total, loss)
+
+    def _write(self, epoch: int, state: dict[str, Any]) -> None:
+        content = {"same": self._same, "epoch": epoch, "losses": self.losses,
+                   "emissions": self.meter.reading().as_dict() if self.meter else None,
+                   "state": {name: part.state_dict() for name, part in state.items()}}
+        write_file(self.path, lambda p: torch.save(content, p))
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            saved = torch.load(self.path, map_location=self.device, weights_only=True)
+            return saved if saved["same"] == self._same else None
+        except FileNotFoundError:
+            return None
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError,
+                TypeError):
+            return None  # damaged: the fit begins anew, which is all that is lost
+
+
+def prepare_process(options: Options) -> None:
+    """Settings of the whole process that make a fit's result independent of what runs beside it."""
+    provenance.commit()  # as it is now, not when a long fit ends
+    torch.set_num_threads(options.threads)
+    if torch.device(options.device).type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False  # the paper's card had no TF32
+
+
+def run(job: Job) -> list[str]:
+    """Do a job and store its results. Returns what failed, a line each; UserErrors pass through."""
+    prepare_process(job.options)
+    fit = job.fit
+    label = f"[{job.position}] {fit.dataset}/{fit.category} {fit.method}"
+    progress = Progress(label + (" *" if fit.scenario == "anomalies_only" else "")
+                        + f" seed {fit.seed}")
+    store = Store(job.options.results)
+    with threadpool_limits(job.options.threads):
+        try:
+            return _run(job, store, progress)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a method does wrong: kept, shown, tried again
+            store.save_failure(fit, _failure(error))
+            progress.say(f"failed: {_one_line(error)}")
+            return [f"{label}: {_one_line(error)}"]
+
+
+def _run(job: Job, store: Store, progress: Progress) -> list[str]:
+    fit, options = job.fit, job.options
+    for stale in store.fit_dir(fit).glob(".*.tmp"):  # a killed run's half-written files
+        stale.unlink(missing_ok=True)
+    library = Library(options.data_root, options.cache, options.threads)
+    category = library.load(fit.dataset, fit.category, fit.data)
+    parts = split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
+    ctx = RunContext(fit, options, progress, category.digest)
+    info = store.fit_info(fit)
+    if info is None:
+        method = methods.load(fit.method)(fit.params, job.cells[0].params, ctx)
+        info = train(fit, method, ctx, category, parts.train, options)
+        store.save_fit(fit, method.state_dict(), info)
+        progress.say(f"trained in {duration(info['emissions']['seconds'])}")
+    check_origin(info, store.fit_dir(fit), data=category.digest)
+    state = store.load_model(fit)
+    failures = []
+    for cell in job.cells:
+        try:
+            explainer = methods.load(cell.method)(fit.params, cell.params, ctx)
+            check_origin(info, store.fit_dir(fit), weights=ctx.weights.used)
+            explainer.load_state_dict(state)
+            explain(cell, explainer, category, parts.test, store, options)
+        except UserError:
+            raise
+        except Exception as error:  # as above; the fit itself is kept
+            store.save_failure(cell, _failure(error))
+            failures.append(f"{progress.label} {cell.method}: {_one_line(error)}")
+            progress.say(f"{cell.method} failed: {_one_line(error)}")
+    return failures
+
+
+def train(fit: Fit, method: Any, ctx: RunContext, category: Category, positions: np.ndarray,
+          options: Options) -> dict[str, Any]:
+    """Train, and return what fit.json says: parameters, losses, emissions, provenance."""
+    data = TrainingSet(category.images[positions], category.masks[positions],
+                       category.kinds[positions] != GOOD)
+    with Meter(options.country, options.shared, ctx.before) as meter:
+        ctx.meter = meter
+        method.fit(data)
+    return {"declared": fit.declared(), "losses": ctx.losses,
+            "emissions": meter.reading().as_dict(),
+            "n_train": {"normal": len(data.normals), "anomalous": len(data.anomalies)},
+            "provenance": provenance.collect(ctx.device, options.threads),
+            "data_sha256": category.digest, "weights_sha256": ctx.weights.used}
+
+
+def explain(cell: Cell, method: Any, category: Category, positions: np.ndarray, store: Store,
+            options: Options) -> None:
+    """Explain the test set, compute all metrics and store the cell."""
+    images, masks = category.images[positions], category.masks[positions]
+    kinds = category.kinds[positions]
+    with Meter(options.country, options.shared) as meter:
+        explanation = method.explain(images)
+    _check(explanation, images.shape[:3])
+    table = metrics.per_image(explanation.heatmaps, masks, (kinds != GOOD).astype(np.int64))
+    numbers = metrics.aggregate(table, explanation.scores)
+    numbers |= metrics.pooled(explanation.heatmaps, masks)
+    table.insert(0, "id", category.ids[positions])
+    table.insert(1, "kind", kinds)
+    table.insert(3, "score", explanation.scores)
+    for name, values in explanation.extras.items():
+        table[name] = values
+        numbers[f"mean_{name}"] = float(np.mean(values))
+    store.save_cell(cell, table, {
+        "declared": cell.declared(), "fit": cell.fit.declared(), "numbers": numbers,
+        "emissions": meter.reading().as_dict(),
+        "provenance": provenance.collect(torch.device(options.device), options.threads),
+        "data_sha256": category.digest, "weights_sha256": method.ctx.weights.used,
+    }, explanation.heatmaps if options.keep_maps else None)
+
+
+def check_origin(info: dict[str, Any], folder: Path, data: str | None = None,
+                 weights: dict[str, str] | None = None) -> None:
+    """Refuse a stored result that was made from other images or other pre-trained weights."""
+    for what, now, then in (("images", data, info["data_sha256"]),
+                            ("pre-trained weights", weights, info["weights_sha256"])):
+        if now is not None and now != then:
+            raise UserError(f"{folder}: made from other {what} than those given now; use another "
+                            f"--results, or delete that folder")
+
+
+def _check(explanation: Any, shape: tuple[int, ...]) -> None:
+    if explanation.heatmaps.shape != shape or len(explanation.scores) != shape[0]:
+        raise ValueError(f"explain returned heatmaps {explanation.heatmaps.shape} and "
+                         f"{len(explanation.scores)} scores for images {shape}")
+    bad = ~np.isfinite(explanation.heatmaps).all(axis=(1, 2)) | ~np.isfinite(explanation.scores)
+    if bad.any():
+        raise ValueError(f"explain returned NaN or infinite values for {bad.sum()} images")
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    return {"error": _one_line(error), "traceback": traceback.format_exc()}
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
