@@ -67,6 +67,9 @@ find_python() {
             >/dev/null 2>&1 || continue
         if "$candidate" -I -c 'import ensurepip, venv' >/dev/null 2>&1; then
             python=$candidate
+            # The program itself: a wrapper such as a pyenv shim may run it as a child, whose
+            # process id 'supervise' would not know.
+            runner=$("$candidate" -I -c 'import sys; print(sys.executable)')
             return
         fi
         no_venv=${no_venv:-$candidate}
@@ -87,7 +90,7 @@ find_python() {
 child=
 supervise() {
     local status=0
-    "$python" -I -c 'import os, signal, sys
+    "$runner" -I -c 'import os, signal, sys
 os.setsid()
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # bash has it ignored after an "&"
 os.execvp(sys.argv[1], sys.argv[1:])' "$@" </dev/null >>"$log" 2>&1 &
@@ -102,11 +105,12 @@ stop_child() {
     # SIGINT lets pip remove its temporary files. No such group: it has not begun yet.
     kill -INT -- "-$child" 2>/dev/null || kill -KILL "$child" 2>/dev/null || return 0
     local _
-    for _ in {1..30}; do
+    for _ in {1..100}; do
         kill -0 -- "-$child" 2>/dev/null || return 0
         sleep 0.1
     done
     kill -KILL -- "-$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
 }
 
 remove_venv() {
@@ -150,10 +154,10 @@ except OSError as error:
     print(f"reproduce.sh: going on without a lock: {error}", file=sys.stderr)'
     local status=0
     exec 9>>"$lock"
-    "$python" -I -c "$take" no-wait || status=$?
+    "$runner" -I -c "$take" no-wait || status=$?
     if ((status == 75)); then
         say "Waiting for another call to finish setting up $venv..."
-        supervise "$python" -I -c "$take"
+        supervise "$runner" -I -c "$take"
     elif ((status)); then
         exit "$status"
     fi
