@@ -67,9 +67,8 @@ class Meter:
         self.version = codecarbon.__version__
         self._began = time.perf_counter()
         self._tracker = codecarbon.OfflineEmissionsTracker(
-            country_iso_code=self.country, save_to_file=False, save_to_api=False,
-            output_handlers=[Keep()], allow_multiple_runs=True, log_level="error",
-            measure_power_secs=5)
+            country_iso_code=self.country, output_methods=[], output_handlers=[Keep()],
+            allow_multiple_runs=True, log_level="error", measure_power_secs=5)
         self._tracker.start()
         modes = [getattr(h, "_mode", None) for h in getattr(self._tracker, "_hardware", [])]
         self._mode = next((m for m in modes if m), "unknown")

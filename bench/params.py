@@ -61,7 +61,8 @@ def _convert(kind: type, text: str) -> Any:
         return words[text.lower()]
     if kind is float:
         numerator, _, denominator = text.partition("/")  # 1/3 is how people write a third
-        value = float(numerator) / (float(denominator) if denominator else 1.0)
+        divisor = float(denominator) if denominator else 1.0
+        value = float(numerator) / divisor if divisor else math.nan
         if not math.isfinite(value):
             raise ValueError
         return value

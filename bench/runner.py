@@ -156,7 +156,8 @@ class Runner:
         if cell.skip:
             return "skipped", cell.skip
         if self.library.locate(fit.dataset, fit.category) is None:
-            return "no data", f"looked in {self.library.expected(fit.dataset, fit.category)}"
+            place = self.library.expected(fit.dataset, fit.category).parent
+            return "no data", f"looked in {place}"
         failure = self.store.failure(cell)
         if failure:
             return "failed", failure

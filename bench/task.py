@@ -27,8 +27,6 @@ from datasets.folder import GOOD
 from methods.base import Context, TrainingSet
 from methods.weights import Weights
 
-CHECKPOINT_EVERY = 20.0  # seconds
-
 
 @dataclass(frozen=True)
 class Options:
@@ -43,6 +41,7 @@ class Options:
     country: str
     shared: bool = False
     keep_maps: bool = False
+    checkpoint_every: float = 20.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ class RunContext(Context):
         folder = store.fit_dir(fit)
         super().__init__(options.device, fit.seed, Weights(options.weights), folder)
         self.progress, self.path = progress, store.checkpoint(fit)
+        self.every = options.checkpoint_every
         # A checkpoint made elsewhere is not continued: half a fit here and half there is neither.
         self._same = {"digest": digest, "device": provenance.device_name(self.device),
                       "threads": options.threads, "libraries": provenance.libraries()}
@@ -82,7 +82,7 @@ class RunContext(Context):
         last = time.monotonic()
         for epoch in range(start, total):
             yield epoch
-            if time.monotonic() - last > CHECKPOINT_EVERY and epoch + 1 < total:
+            if time.monotonic() - last > self.every and epoch + 1 < total:
                 self._write(epoch + 1, state)
                 last = time.monotonic()
 
