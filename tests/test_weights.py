@@ -1,0 +1,101 @@
+"""Weights: found, checked, refused with one line."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bench.errors import UserError
+from methods.encoders import ENCODERS, build_encoder
+from methods.weights import Weights, read_state
+
+
+@pytest.fixture(scope="module")
+def resnet18() -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    return build_encoder("resnet18", False, Weights()).state_dict()
+
+
+@pytest.mark.parametrize("name", ["resnet18-f37072fd.pth", "resnet18-f37072fd.part.safetensors"])
+def test_folder_is_searched_by_the_official_name(tmp_path, resnet18, name):
+    (save_file if name.endswith("safetensors") else torch.save)(resnet18, tmp_path / name)
+    weights = Weights(tmp_path)
+    net = build_encoder("resnet18", True, weights)
+    assert torch.equal(net.conv1.weight, resnet18["conv1.weight"])
+    assert len(weights.used["resnet18"]) == 64
+
+
+def test_file_is_taken_whatever_its_name_and_more_tensors_may_be_there(tmp_path, resnet18):
+    torch.save({**resnet18, "fc.weight": torch.zeros(2)}, tmp_path / "mine.pth")
+    net = build_encoder("resnet18", True, Weights(tmp_path / "mine.pth"))
+    assert torch.equal(net.layer2[1].conv2.weight, resnet18["layer2.1.conv2.weight"])
+
+
+def test_another_architecture_is_refused(tmp_path, resnet18):
+    torch.save(resnet18, tmp_path / "mine.pth")
+    with pytest.raises(UserError, match=r"mine\.pth: not weights of resnet50 \('layer1\.0\.conv1"):
+        build_encoder("resnet50", True, Weights(tmp_path / "mine.pth"))
+    with pytest.raises(UserError, match="not weights of efficientnet_lite0"):
+        build_encoder("efficientnet_lite0", True, Weights(tmp_path / "mine.pth"))
+
+
+def test_lite0_from_the_package_fits_timms_layers():
+    weights = Weights()
+    net = build_encoder("efficientnet_lite0", True, weights)
+    state = read_state(ENCODERS["efficientnet_lite0"].packaged())
+    assert torch.equal(net.conv_stem.weight, next(iter(state.values())))
+    assert net.blocks[2][1].bn3.running_var.std() > 0 and weights.used
+
+
+class Evil:
+    def __reduce__(self):
+        return (Path.touch, (Path("evil-was-here"),))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 broken", pickle.dumps(Evil())])
+def test_unreadable_files_are_one_line_and_run_nothing(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"w\.pth: not a readable weights file") as caught:
+        read_state(tmp_path / "w.pth")
+    assert "\n" not in str(caught.value) and not Path("evil-was-here").exists()
+
+
+def test_not_a_state_dict(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="not a state dict"):
+        read_state(tmp_path / "w.pth")
+
+
+def test_missing_place():
+    with pytest.raises(UserError, match="no such file or folder"):
+        Weights("/nowhere/at/all")
+
+
+def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise URLError("no route")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(UserError, match=r"resnet18: could not download https.*--weights"):
+        build_encoder("resnet18", True, Weights())
+
+
+def test_download_is_used_and_cached(tmp_path, monkeypatch, resnet18):
+    calls = []
+
+    def fetch(url, to, hash_prefix):
+        calls.append((url, hash_prefix))
+        torch.save(resnet18, to)
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    for _ in range(2):
+        build_encoder("resnet18", True, Weights())
+    assert calls == [("https://download.pytorch.org/models/resnet18-f37072fd.pth", "f37072fd")]
