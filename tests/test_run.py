@@ -1,0 +1,411 @@
+"""Whole commands, end to end, on small folders: tables, resume, failures, bad input."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import methods
+from bench import cli, task
+from bench.params import param
+from bench.store import read_json
+from conftest import REPOSITORY, make_category
+from methods.base import Explanation
+
+TINY = ("--protocol", "smoke", "--set", "data.size=32", "--device", "cpu", "--threads", "1")
+BOTTLE = ("--categories", "mvtec/bottle")
+
+
+@pytest.fixture
+def root(category: Path) -> Path:
+    return category.parents[1]
+
+
+def run(root: Path, results: Path, *words: str, table: str = "table1") -> int:
+    return cli.main([table, "--data-root", str(root), "--results", str(results), *TINY, *words])
+
+
+def csv(results: Path, stem: str = "table1-smoke") -> pd.DataFrame:
+    return pd.read_csv(results / "tables" / f"{stem}.csv")
+
+
+def heatmaps(results: Path) -> dict[str, np.ndarray]:
+    return {str(p.parent.relative_to(results)): np.load(p)
+            for p in sorted(results.rglob("heatmaps.npy"))}
+
+
+# -- a table --
+
+def test_table1_from_images_to_files(root, tmp_path, capsys, monkeypatch):
+    results = tmp_path / "results"
+    assert run(root, results) == 0
+    out = capsys.readouterr().out
+    assert "Table 1" in out and "protocol smoke" in out and "AE∪F" in out and "AE-XAD∖F" in out
+    assert f"mvtec/cable, … (14): no data, looked in {root / 'mvtec'}" in out
+    table = csv(results)
+    ours = table[table.category == "bottle"].set_index("method")
+    assert ours.published.to_dict() == {"ae": 0.34, "ae_filtered": 0.267, "ae_xad_raw": 0.964,
+                                        "ae_xad": 0.981}
+    for method in ours.index:
+        [cell] = (results / "cells/mvtec/bottle/standard" / method).iterdir()
+        images = pd.read_parquet(cell / "images.parquet")
+        assert len(images) == 7 and images.auc.count() == 4  # 3 normals, 2 x (5 - 3) anomalies
+        assert ours.value[method] == pytest.approx(images.auc.mean())
+        info = read_json(cell / "cell.json")
+        assert info["emissions"]["country"] == "ITA" and info["data_sha256"]
+        assert info["provenance"]["threads"] == 1 and "torch" in info["provenance"]["libraries"]
+    assert len(list((results / "fits").iterdir())) == 2  # four cells, two trainings
+    for suffix in ("md", "tex"):
+        assert "bottle" in (results / "tables" / f"table1-smoke.{suffix}").read_text()
+    # a second time nothing is trained or explained
+    monkeypatch.setattr(task, "run", lambda job: pytest.fail("ran again"))
+    assert run(root, results) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_table2_shows_three_metrics_and_the_binarisation_asked_for(root, tmp_path):
+    results = tmp_path / "results"
+    assert run(root, results, *BOTTLE, "--epochs", "6", table="table2") == 0
+    table = csv(results, "table2-smoke").set_index("metric")
+    [cell] = results.glob("cells/mvtec/bottle/standard/ae_xad/*/images.parquet")
+    images = pd.read_parquet(cell)
+    assert table.value["f1"] == pytest.approx(images["f1_a1.0"].mean())
+    assert run(root, results, *BOTTLE, "--epochs", "6", "--set", "metrics.binarize=dataset",
+               "--set", "metrics.a=2", table="table2") == 0
+    table = csv(results, "table2-smoke").set_index("metric")
+    assert table.value["iou"] == pytest.approx(images["iou_set_a2.0"].mean())
+
+
+def test_anomalies_only_skips_the_ae_and_says_why(root, tmp_path, capsys):
+    assert run(root, tmp_path / "r", *BOTTLE, "--scenario", "anomalies_only") == 0
+    out = capsys.readouterr().out
+    assert "skipped [1]" in out and "trains on normal images alone" in out
+    table = csv(tmp_path / "r").set_index("method")
+    assert np.isnan(table.value["ae"]) and table.value["ae_xad"] > 0
+
+
+def test_seeds_give_a_mean_and_a_standard_deviation(root, tmp_path, capsys):
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad", "--seeds", "40,41") == 0
+    [row] = csv(tmp_path / "r").to_dict("records")
+    values = [pd.read_parquet(p).auc.mean()
+              for p in (tmp_path / "r").glob("cells/mvtec/bottle/standard/ae_xad/*/*.parquet")]
+    assert len(values) == 2 and row["n_seeds"] == 2
+    assert row["value"] == pytest.approx(np.mean(values))
+    assert row["std"] == pytest.approx(np.std(values, ddof=1))
+    assert "±" in capsys.readouterr().out
+
+
+def test_embedded_suite_where_no_dataset_is_found(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path / "empty", tmp_path / "r", "--methods", "ae", "--epochs", "1") == 0
+    captured = capsys.readouterr()
+    assert "EMBEDDED SUITE" in captured.out.splitlines()[0]
+    assert "no dataset found in" in captured.err
+    assert csv(tmp_path / "r", "table1-embedded-smoke").dataset.unique().tolist() == ["embedded"]
+
+
+def test_random_weights_are_said_in_the_table(root, tmp_path, capsys):
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae", "--set", "ae.weights=random") == 0
+    assert "encoder with random weights" in capsys.readouterr().out
+
+
+def test_dry_run_writes_nothing(root, tmp_path, capsys):
+    assert run(root, tmp_path / "r", *BOTTLE, "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "2 fits to do, 4 of 4 cells" in out and "disk: about" in out
+    assert not (tmp_path / "r").exists()
+
+
+def test_status_and_methods(root, tmp_path, capsys):
+    run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad")
+    capsys.readouterr()
+    assert run(root, tmp_path / "r", table="status") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["table1", "ae_xad", "1", "0", "0", "0", "14"] in lines
+    assert ["table1", "ae", "0", "1", "0", "0", "14"] in lines
+    assert cli.main(["methods"]) == 0 and "ae_xad_raw" in capsys.readouterr().out
+    assert cli.main(["methods", "ae_xad", "--protocol", "mini"]) == 0
+    assert "efficientnet_lite0" in capsys.readouterr().out
+
+
+def test_explanation_parameters_reuse_the_stored_fit(root, tmp_path, monkeypatch):
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad") == 0
+    monkeypatch.setattr(task, "train", lambda *a: pytest.fail("trained again"))
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad", "--set", "ae_xad.k=3") == 0
+    assert len(list((tmp_path / "r").glob("cells/mvtec/bottle/standard/ae_xad/*"))) == 2
+
+
+# -- reproducible, parallel, interrupted --
+
+def test_two_runs_are_bit_identical_alone_and_in_parallel(root, tmp_path):
+    make_category(root / "mvtec" / "pill", kinds=("crack",))
+    words = ("--categories", "bottle,pill", "--keep-maps", "--methods", "ae_xad")
+    for name, more in (("a", ()), ("b", ()), ("c", ("--jobs", "2"))):
+        assert run(root, tmp_path / name, *words, *more) == 0
+    a, b, c = (heatmaps(tmp_path / name) for name in "abc")
+    assert len(a) == 2 and a.keys() == b.keys() == c.keys()
+    for key in a:
+        assert np.array_equal(a[key], b[key]) and np.array_equal(a[key], c[key])
+    infos = [read_json(p) for p in (tmp_path / "c").glob("cells/*/*/*/*/*/cell.json")]
+    assert all(i["emissions"]["shared"] for i in infos)
+
+
+def test_ctrl_c_within_a_fit_continues_where_it_stopped(root, tmp_path, monkeypatch, capsys):
+    words = (*BOTTLE, "--methods", "ae_xad", "--epochs", "6", "--keep-maps",
+             "--checkpoint-every", "0")
+    assert run(root, tmp_path / "a", *words) == 0
+    report = task.RunContext.report
+    seen: list[int] = []
+
+    def interrupted(self, epoch, loss):
+        seen.append(epoch)
+        report(self, epoch, loss)
+        if seen == [0, 1, 2, 3]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(task.RunContext, "report", interrupted)
+    assert run(root, tmp_path / "b", *words) == 130
+    assert "the same command continues" in capsys.readouterr().err
+    assert run(root, tmp_path / "b", *words, table="status") == 0
+    assert "interrupted; the same command continues it" in capsys.readouterr().out
+    assert run(root, tmp_path / "b", *words) == 0
+    assert seen == [0, 1, 2, 3, 3, 4, 5]  # epoch 3 had no checkpoint yet
+    a, b = (heatmaps(tmp_path / name) for name in "ab")
+    assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+    fits = [read_json(p) for p in sorted(tmp_path.glob("[ab]/fits/*/fit.json"))]
+    assert fits[0]["losses"] == fits[1]["losses"] and len(fits[0]["losses"]) == 6
+    assert not list((tmp_path / "b").rglob("*checkpoint*"))
+
+
+def test_damaged_checkpoint_starts_the_fit_anew(root, tmp_path, monkeypatch):
+    words = (*BOTTLE, "--methods", "ae_xad", "--epochs", "4", "--checkpoint-every", "0")
+
+    def stop(self, epoch, loss):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.RunContext, "report", stop)
+        assert run(root, tmp_path / "r", *words) == 130
+    [path] = (tmp_path / "r").rglob("checkpoint.pt")
+    path.write_bytes(path.read_bytes()[:5000])
+    assert run(root, tmp_path / "r", *words) == 0
+    [fit] = (tmp_path / "r").rglob("fit.json")
+    assert len(read_json(fit)["losses"]) == 4
+
+
+def command(root: Path, results: Path) -> subprocess.Popen:
+    words = ["table1", "--data-root", str(root), "--results", str(results), *TINY, *BOTTLE,
+             "--epochs", "40", "--keep-maps", "--checkpoint-every", "0.1"]
+    return subprocess.Popen([sys.executable, "-m", "bench", *words], cwd=REPOSITORY,
+                            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_killed_at_random_moments_a_run_ends_with_the_same_table(root, tmp_path):
+    began = time.monotonic()
+    assert command(root, tmp_path / "a").wait(timeout=300) == 0
+    whole = time.monotonic() - began
+    choose = random.Random(os.environ.get("AEXAD_KILL_SEED", "7"))
+    finished: dict[Path, int] = {}
+    kills = 0
+    for attempt in range(30):
+        process = command(root, tmp_path / "b")
+        if kills < 5:
+            try:
+                process.wait(timeout=choose.uniform(0.3, 1.0) * whole)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+        code = process.wait(timeout=300)
+        for path, stamp in finished.items():  # nothing finished is done again
+            assert path.stat().st_mtime_ns == stamp, path
+        finished = {p: p.stat().st_mtime_ns for name in ("fit.json", "cell.json")
+                    for p in (tmp_path / "b").rglob(name)}
+        if code == 0:
+            break
+    assert code == 0 and kills >= 2
+    tables = [(tmp_path / name / "tables/table1-smoke.csv").read_text() for name in "ab"]
+    assert tables[0] == tables[1]
+    a, b = (heatmaps(tmp_path / name) for name in "ab")
+    assert len(a) == 4 and all(np.array_equal(a[k], b[k]) for k in a)
+    assert not list((tmp_path / "b").rglob("*.tmp"))
+
+
+# -- failures are kept, shown and tried again --
+
+@dataclass(frozen=True)
+class NoFit:
+    epochs: int = param(1, "epochs")
+
+
+class Grey:
+    """A whole adapter: the heatmap is the grey value, or whatever `broken` says."""
+
+    fit_params, explain_params, version = NoFit, NoFit, 1
+    broken = ""
+
+    def __init__(self, fit, explain, ctx):
+        self.ctx = ctx
+
+    def fit(self, train):
+        for epoch in self.ctx.epochs(1, {}):
+            self.ctx.report(epoch, float("nan") if self.broken == "nan" else 1.0)
+
+    def explain(self, images):
+        if self.broken == "explain":
+            raise RuntimeError("no such luck\nsecond line")
+        maps = images.mean(axis=3).astype(np.float32)
+        if self.broken == "shape":
+            maps = maps[:, :4]
+        return Explanation(maps * (np.nan if self.broken == "map" else 1), maps.sum(axis=(1, 2)))
+
+    def state_dict(self):
+        return {"nothing": torch.zeros(1)}
+
+    def load_state_dict(self, state):
+        pass
+
+
+@pytest.fixture
+def grey(monkeypatch):
+    monkeypatch.setitem(methods.REGISTRY, "grey", methods.Entry("Grey", "test_run:Grey"))
+    methods.entries.cache_clear()
+    yield Grey
+    Grey.broken = ""
+    methods.entries.cache_clear()
+
+
+@pytest.mark.parametrize("how, message", [
+    ("nan", "TrainingDiverged: loss is nan in epoch 1"), ("explain", "RuntimeError: no such luck"),
+    ("map", "ValueError: explain returned NaN"), ("shape", "ValueError: explain returned heatmaps")
+])
+def test_a_failing_method_is_shown_and_tried_again(root, tmp_path, capsys, grey, how, message):
+    words = (*BOTTLE, "--methods", "grey,ae_xad")
+    grey.broken = how
+    assert run(root, tmp_path / "r", *words) == 1
+    captured = capsys.readouterr()
+    assert "failed [1]" in captured.out and message in captured.out and message in captured.err
+    table = csv(tmp_path / "r").set_index("method")
+    assert np.isnan(table.value["grey"]) and table.value["ae_xad"] > 0  # the others go on
+    run(root, tmp_path / "r", *words, table="status")
+    assert message in capsys.readouterr().out
+    grey.broken = ""
+    assert run(root, tmp_path / "r", *words) == 0
+    assert csv(tmp_path / "r").set_index("method").value["grey"] > 0.9  # bright squares
+
+
+# -- bad input: one line, status 2 --
+
+def refused(capsys, code: int) -> str:
+    assert code == 2
+    lines = capsys.readouterr().err.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1 and lines[-1] == errors[0]
+    return errors[0]
+
+
+def test_unknown_words(root, tmp_path, capsys):
+    for words, message in [
+            (("--methods", "ae_xat"), "unknown method 'ae_xat'; did you mean 'ae_xad'?"),
+            (("--categories", "botle"), "unknown category 'botle'; did you mean 'bottle'?"),
+            (("--categories", "wood"), "write mvtec/wood or wood/wood"),
+            (("--datasets", "mvtek"), "unknown dataset 'mvtek'; did you mean 'mvtec'?"),
+            (("--seeds", "forty"), "--seeds forty: expected whole numbers"),
+            (("--device", "gpu"), "--device gpu: expected cpu or cuda"),
+            (("--threads", "0"), "--threads 0: must be at least 1"),
+            (("--country", "XYZ"), "--country XYZ: no energy mix"),
+            (("--set", "ae_xad.epoch=1"), "did you mean 'epochs'?"),
+            (("--weights", "/no/where"), "--weights /no/where: no such file or folder")]:
+        assert message in refused(capsys, run(root, tmp_path / "r", *words))
+    assert "did you mean 'table2'" in refused(capsys, cli.main(["tabel2"]))
+    assert not (tmp_path / "r" / "fits").exists()
+
+
+def test_data_root_that_does_not_exist(tmp_path, capsys):
+    assert "/nowhere: no such folder" in refused(capsys, run(Path("/nowhere"), tmp_path / "r"))
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda c: (c / "ground_truth/dent/000_mask.png").unlink(), "000.png: its mask is missing"),
+    (lambda c: Image.new("L", (9, 9)).save(c / "ground_truth/dent/000_mask.png"),
+     "000_mask.png: the mask is 9x9 pixels"),
+    (lambda c: Image.linear_gradient("L").resize((64, 64)).save(
+        c / "ground_truth/dent/000_mask.png"), "000_mask.png: a non-binary mask"),
+    (lambda c: (c / "test/dent/000.png").write_bytes(
+        (c / "test/dent/000.png").read_bytes()[:3000]), "dent/000.png: damaged image"),
+    (lambda c: [p.unlink() for k in ("dent", "scratch") for p in (c / "test" / k).iterdir()],
+     "a category with no anomalies"),
+], ids=["mask missing", "mask size", "non-binary", "truncated", "no anomalies"])
+def test_bad_files(root, category, tmp_path, capsys, spoil, message):
+    spoil(category)
+    assert message in refused(capsys, run(root, tmp_path / "r"))
+    assert not (tmp_path / "r" / "fits").exists()
+
+
+def test_weights_of_another_architecture(root, tmp_path, capsys):
+    torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "w.pth")
+    error = refused(capsys, run(root, tmp_path / "r", "--weights", str(tmp_path / "w.pth"),
+                                "--set", "*.encoder=resnet18"))
+    assert "w.pth: not weights of resnet18" in error and not (tmp_path / "r" / "fits").exists()
+
+
+def test_results_that_can_not_be_written(root, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    error = refused(capsys, run(root, tmp_path / "file" / "results"))
+    assert "file/results" in error and "cannot write" in error
+
+
+def test_disk_full_while_writing_loses_nothing_finished(root, tmp_path, capsys):
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1700k", "tmpfs", str(place)],
+                             capture_output=True)
+    if mounted.returncode:
+        pytest.skip("FULL DISK NOT TESTED FOR REAL: mounting a small tmpfs needs root")
+    try:
+        words = (*BOTTLE, "--methods", "ae,ae_xad", "--keep-maps")
+        ballast = place / "ballast"
+        ballast.write_bytes(bytes(1_300_000))  # leaves room for the first model, not for both
+        error = refused(capsys, run(root, place / "r", *words))
+        assert "No space left" in error and "cannot write" in error
+        assert not list(place.rglob("*.tmp"))
+        ballast.unlink()
+        assert run(root, place / "r", *words) == 0
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_other_images_under_stored_results_are_refused(root, category, tmp_path, capsys):
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad") == 0
+    Image.new("RGB", (64, 64), "blue").save(category / "train/good/000.png")
+    error = refused(capsys, run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad"))
+    assert "made from other images than those given now" in error
+
+
+def test_other_weights_under_stored_results_are_refused(root, tmp_path, capsys):
+    from methods.encoders import build_encoder
+    from methods.weights import Weights
+
+    words = (*BOTTLE, "--methods", "ae_xad", "--set", "ae_xad.encoder=resnet18")
+    for i in range(2):
+        torch.manual_seed(i)
+        state = build_encoder("resnet18", False, Weights()).state_dict()
+        torch.save(state, tmp_path / f"{i}.pth")
+    assert run(root, tmp_path / "r", *words, "--weights", str(tmp_path / "0.pth")) == 0
+    error = refused(capsys, run(root, tmp_path / "r", *words, "--weights",
+                                str(tmp_path / "1.pth")))
+    assert "other pre-trained weights than those given now" in error
+    assert run(root, tmp_path / "r", *words) == 0  # a stored table needs no weights
