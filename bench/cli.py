@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from tabulate import tabulate
 
 import methods
-from bench import benchmark, plan, render
+from bench import baseline, benchmark, plan, render
 from bench.emissions import check_country
 from bench.errors import UserError, nearest
 from bench.plan import Cell
@@ -81,6 +82,9 @@ def parser() -> Parser:
     how.add_argument("--checkpoint-every", type=float, default=20.0, metavar="SECONDS",
                      help="how much of a fit an interruption may cost (default 20)")
     how.add_argument("--keep-maps", action="store_true", help="keep the heatmaps (float32)")
+    how.add_argument("--save-baseline", metavar="FILE", help="write the table's cells with their "
+                     "provenance to a JSON file")
+    how.add_argument("--note", default="", help="what a reader of that file must know")
     how.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     return p
 
@@ -211,6 +215,10 @@ def table(request: Request, definition: TableDef) -> int:
     shown = sys.stdout.isatty()
     print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
     _write(request, definition, made)
+    if args.save_baseline:
+        command = f"{COMMAND} {shlex.join(args.words)}"
+        count = baseline.save(Path(args.save_baseline), cells, runner.store, command, args.note)
+        print(f"written: {args.save_baseline} ({count} cells)", file=sys.stderr)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0
@@ -285,13 +293,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return dispatch(parser().parse_args(words or ["--help"]))
+        args = parser().parse_args(words or ["--help"])
+        args.words = words
+        return dispatch(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nstopped; what is finished is kept, and the same command continues: {COMMAND} "
-              f"{' '.join(words)}", file=sys.stderr)
+              f"{shlex.join(words)}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough; what was to be written is on disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

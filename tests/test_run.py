@@ -409,3 +409,15 @@ def test_other_weights_under_stored_results_are_refused(root, tmp_path, capsys):
                                 str(tmp_path / "1.pth")))
     assert "other pre-trained weights than those given now" in error
     assert run(root, tmp_path / "r", *words) == 0  # a stored table needs no weights
+
+
+def test_baseline_keeps_numbers_and_provenance(root, tmp_path):
+    path = tmp_path / "kept.json"
+    assert run(root, tmp_path / "r", *BOTTLE, "--save-baseline", str(path), "--note", "toy") == 0
+    kept = read_json(path)
+    assert kept["note"] == "toy" and kept["command"].count("--save-baseline") == 1
+    assert {c["method"] for c in kept["cells"]} == {"ae", "ae_filtered", "ae_xad_raw", "ae_xad"}
+    table = csv(tmp_path / "r").query("category == 'bottle'").set_index("method")
+    for cell in kept["cells"]:
+        assert cell["numbers"]["auc"] == pytest.approx(table.value[cell["method"]])
+        assert cell["emissions"]["fit"]["kwh"] > 0 and cell["provenance"]["fit"]["commit"]

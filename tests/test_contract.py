@@ -1,0 +1,103 @@
+"""What every method promises (methods/base.py), for every method that is registered."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import methods
+from bench.plan import SCENARIOS
+from bench.settings import Settings
+from methods.base import Context, TrainingSet
+
+SETTINGS = Settings("smoke", sets=["*.batch_size=4"])
+SIDE = 64
+CASES = [(name, scenario) for name in methods.entries() for scenario in SCENARIOS]
+
+
+def training_set(scenario: str) -> TrainingSet:
+    rng = np.random.default_rng(5)
+    normals, anomalies = (6 if scenario == "standard" else 0), 3
+    n = normals + anomalies
+    images = rng.integers(40, 160, (n, SIDE, SIDE, 3), dtype=np.uint8)
+    masks = np.zeros((n, SIDE, SIDE), bool)
+    masks[normals:, 20:36, 10:30] = True
+    images[masks] = 230
+    return TrainingSet(images, masks, np.arange(n) >= normals)
+
+
+def trained(name: str, scenario: str):
+    method = methods.load(name)(SETTINGS.fit(name), SETTINGS.explain(name), Context("cpu", 3))
+    method.fit(training_set(scenario))
+    return method
+
+
+@pytest.mark.parametrize("name", methods.entries())
+def test_parameters_are_frozen_and_documented(name):
+    assert isinstance(methods.load(name).version, int)
+    for params in (SETTINGS.fit(name), SETTINGS.explain(name)):
+        assert type(params).__dataclass_params__.frozen
+        for field in dataclasses.fields(params):
+            assert field.metadata.get("doc"), f"{name}: {field.name} has no doc"
+
+
+@pytest.mark.parametrize("name, scenario", CASES)
+def test_fit_explain_and_state(name, scenario):
+    cls = methods.load(name)
+    reason = getattr(cls, "skip", lambda _: None)(scenario)
+    if reason:
+        assert isinstance(reason, str) and len(reason) > 10
+        return
+    data = training_set(scenario)
+    before = data.images.copy(), data.masks.copy()
+    method = trained(name, scenario)
+    images = np.random.default_rng(8).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
+    found = method.explain(images)
+
+    assert found.heatmaps.shape == (5, SIDE, SIDE) and found.heatmaps.dtype == np.float32
+    assert found.scores.shape == (5,) and found.scores.dtype == np.float64
+    assert np.isfinite(found.heatmaps).all() and np.isfinite(found.scores).all()
+    assert all(len(v) == 5 for v in found.extras.values())
+    assert np.array_equal(data.images, before[0]) and np.array_equal(data.masks, before[1])
+
+    state = method.state_dict()
+    assert state and all(isinstance(v, torch.Tensor) for v in state.values())
+    other = cls(SETTINGS.fit(name), SETTINGS.explain(name), Context("cpu", 99))
+    other.load_state_dict({k: v.clone() for k, v in state.items()})
+    again = other.explain(images)
+    assert np.array_equal(found.heatmaps, again.heatmaps)
+    assert np.array_equal(found.scores, again.scores)
+
+    # the same seed gives the same bits, and an image's map does not depend on its neighbours
+    repeated = trained(name, scenario).explain(images)
+    assert np.array_equal(found.heatmaps, repeated.heatmaps)
+    alone = other.explain(images[2:3])
+    assert np.allclose(alone.heatmaps[0], found.heatmaps[2], atol=1e-4)
+
+
+def test_unknown_method_and_broken_plug_in(monkeypatch):
+    from bench.errors import UserError
+
+    with pytest.raises(UserError, match="did you mean 'ae_xad'"):
+        methods.load("ae_xadd")
+    monkeypatch.setitem(methods.REGISTRY, "gone", methods.Entry("Gone", "no.such.module:Class"))
+    methods.entries.cache_clear()
+    with pytest.raises(UserError, match="method 'gone': cannot import no.such.module:Class"):
+        methods.load("gone")
+    methods.entries.cache_clear()
+
+
+def test_plug_ins_come_from_the_entry_points(monkeypatch):
+    class Point:
+        name, value = "theirs", "methods.ae_xad:AEXAD"
+
+    def points(group):
+        return [Point] if group == "aexad_bench.methods" else []
+
+    monkeypatch.setattr(methods, "entry_points", points)
+    methods.entries.cache_clear()
+    assert methods.load("theirs").__name__ == "AEXAD" and "ae_xad" in methods.entries()
+    methods.entries.cache_clear()
