@@ -16,7 +16,7 @@ import torch
 from tabulate import tabulate
 
 import methods
-from bench import baseline, benchmark, plan, render
+from bench import baseline, plan, render
 from bench.emissions import check_country
 from bench.errors import UserError, nearest
 from bench.plan import Cell
@@ -280,6 +280,8 @@ def dispatch(args: argparse.Namespace) -> int:
     if args.name is not None:
         raise UserError(f"'{args.name}': {args.command} takes no name")
     if args.command == "benchmark":
+        from bench import benchmark  # its references need scikit-learn, nothing else does
+
         return benchmark.main(args.threads)
     if args.command == "status":
         return status(understand(args))

@@ -19,7 +19,7 @@ class Progress:
         self.moving = self.stream.isatty() if moving is None else moving
         self._width = 0
         self._began: tuple[float, int] | None = None
-        self._last = 0.0
+        self._last = -PLAIN_EVERY
 
     def say(self, text: str) -> None:
         """A line that stays."""

@@ -159,7 +159,7 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
             explainer = methods.load(cell.method)(fit.params, cell.params, ctx)
             check_origin(info, store.fit_dir(fit), weights=ctx.weights.used)
             explainer.load_state_dict(state)
-            explain(cell, explainer, category, parts.test, store, options)
+            explain(cell, explainer, ctx, category, parts.test, options)
         except UserError:
             raise
         except Exception as error:  # as above; the fit itself is kept
@@ -184,7 +184,7 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, positions:
             "data_sha256": category.digest, "weights_sha256": ctx.weights.used}
 
 
-def explain(cell: Cell, method: Any, category: Category, positions: np.ndarray, store: Store,
+def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positions: np.ndarray,
             options: Options) -> None:
     """Explain the test set, compute all metrics and store the cell."""
     images, masks = category.images[positions], category.masks[positions]
@@ -201,11 +201,11 @@ def explain(cell: Cell, method: Any, category: Category, positions: np.ndarray, 
     for name, values in explanation.extras.items():
         table[name] = values
         numbers[f"mean_{name}"] = float(np.mean(values))
-    store.save_cell(cell, table, {
+    Store(options.results).save_cell(cell, table, {
         "declared": cell.declared(), "fit": cell.fit.declared(), "numbers": numbers,
         "emissions": meter.reading().as_dict(),
-        "provenance": provenance.collect(torch.device(options.device), options.threads),
-        "data_sha256": category.digest, "weights_sha256": method.ctx.weights.used,
+        "provenance": provenance.collect(ctx.device, options.threads),
+        "data_sha256": category.digest, "weights_sha256": ctx.weights.used,
     }, explanation.heatmaps if options.keep_maps else None)
 
 
