@@ -63,3 +63,9 @@ def make_category(folder: Path, *, normals: int = 6, tested: int = 3, side: int 
 def category(tmp_path: Path) -> Path:
     """A data root with mvtec/bottle; returns the category's folder (root: parents[1])."""
     return make_category(tmp_path / "data" / "mvtec" / "bottle")
+
+
+@pytest.fixture
+def root(category: Path) -> Path:
+    """The data root that holds `category`."""
+    return category.parents[1]

@@ -15,36 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 import methods
 from bench import cli, task
 from bench.params import param
 from bench.store import read_json
+from commands import BOTTLE, TINY, csv, heatmaps, run
 from conftest import REPOSITORY, make_category
 from methods.base import Explanation
-
-TINY = ("--protocol", "smoke", "--set", "data.size=32", "--device", "cpu", "--threads", "1")
-BOTTLE = ("--categories", "mvtec/bottle")
-
-
-@pytest.fixture
-def root(category: Path) -> Path:
-    return category.parents[1]
-
-
-def run(root: Path, results: Path, *words: str, table: str = "table1") -> int:
-    return cli.main([table, "--data-root", str(root), "--results", str(results), *TINY, *words])
-
-
-def csv(results: Path, stem: str = "table1-smoke") -> pd.DataFrame:
-    return pd.read_csv(results / "tables" / f"{stem}.csv")
-
-
-def heatmaps(results: Path) -> dict[str, np.ndarray]:
-    return {str(p.parent.relative_to(results)): np.load(p)
-            for p in sorted(results.rglob("heatmaps.npy"))}
-
 
 # -- a table --
 
@@ -305,110 +283,6 @@ def test_a_failing_method_is_shown_and_tried_again(root, tmp_path, capsys, grey,
     grey.broken = ""
     assert run(root, tmp_path / "r", *words) == 0
     assert csv(tmp_path / "r").set_index("method").value["grey"] > 0.9  # bright squares
-
-
-# -- bad input: one line, status 2 --
-
-def refused(capsys, code: int) -> str:
-    assert code == 2
-    lines = capsys.readouterr().err.splitlines()
-    errors = [line for line in lines if line.startswith("error: ")]
-    assert len(errors) == 1 and lines[-1] == errors[0]
-    return errors[0]
-
-
-def test_unknown_words(root, tmp_path, capsys):
-    for words, message in [
-            (("--methods", "ae_xat"), "unknown method 'ae_xat'; did you mean 'ae_xad'?"),
-            (("--categories", "botle"), "unknown category 'botle'; did you mean 'bottle'?"),
-            (("--categories", "wood"), "write mvtec/wood or wood/wood"),
-            (("--datasets", "mvtek"), "unknown dataset 'mvtek'; did you mean 'mvtec'?"),
-            (("--seeds", "forty"), "--seeds forty: expected whole numbers"),
-            (("--device", "gpu"), "--device gpu: expected cpu or cuda"),
-            (("--threads", "0"), "--threads 0: must be at least 1"),
-            (("--country", "XYZ"), "--country XYZ: no energy mix"),
-            (("--set", "ae_xad.epoch=1"), "did you mean 'epochs'?"),
-            (("--weights", "/no/where"), "--weights /no/where: no such file or folder")]:
-        assert message in refused(capsys, run(root, tmp_path / "r", *words))
-    assert "did you mean 'table2'" in refused(capsys, cli.main(["tabel2"]))
-    assert not (tmp_path / "r" / "fits").exists()
-
-
-def test_data_root_that_does_not_exist(tmp_path, capsys):
-    assert "/nowhere: no such folder" in refused(capsys, run(Path("/nowhere"), tmp_path / "r"))
-
-
-@pytest.mark.parametrize("spoil, message", [
-    (lambda c: (c / "ground_truth/dent/000_mask.png").unlink(), "000.png: its mask is missing"),
-    (lambda c: Image.new("L", (9, 9)).save(c / "ground_truth/dent/000_mask.png"),
-     "000_mask.png: the mask is 9x9 pixels"),
-    (lambda c: Image.linear_gradient("L").resize((64, 64)).save(
-        c / "ground_truth/dent/000_mask.png"), "000_mask.png: a non-binary mask"),
-    (lambda c: (c / "test/dent/000.png").write_bytes(
-        (c / "test/dent/000.png").read_bytes()[:3000]), "dent/000.png: damaged image"),
-    (lambda c: [p.unlink() for k in ("dent", "scratch") for p in (c / "test" / k).iterdir()],
-     "a category with no anomalies"),
-], ids=["mask missing", "mask size", "non-binary", "truncated", "no anomalies"])
-def test_bad_files(root, category, tmp_path, capsys, spoil, message):
-    spoil(category)
-    assert message in refused(capsys, run(root, tmp_path / "r"))
-    assert not (tmp_path / "r" / "fits").exists()
-
-
-def test_weights_of_another_architecture(root, tmp_path, capsys):
-    torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "w.pth")
-    error = refused(capsys, run(root, tmp_path / "r", "--weights", str(tmp_path / "w.pth"),
-                                "--set", "*.encoder=resnet18"))
-    assert "w.pth: not weights of resnet18" in error and not (tmp_path / "r" / "fits").exists()
-
-
-def test_results_that_can_not_be_written(root, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    error = refused(capsys, run(root, tmp_path / "file" / "results"))
-    assert "file/results" in error and "cannot write" in error
-
-
-def test_disk_full_while_writing_loses_nothing_finished(root, tmp_path, capsys):
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1700k", "tmpfs", str(place)],
-                             capture_output=True)
-    if mounted.returncode:
-        pytest.skip("FULL DISK NOT TESTED FOR REAL: mounting a small tmpfs needs root")
-    try:
-        words = (*BOTTLE, "--methods", "ae,ae_xad", "--keep-maps")
-        ballast = place / "ballast"
-        ballast.write_bytes(bytes(1_300_000))  # leaves room for the first model, not for both
-        error = refused(capsys, run(root, place / "r", *words))
-        assert "No space left" in error and "cannot write" in error
-        assert not list(place.rglob("*.tmp"))
-        ballast.unlink()
-        assert run(root, place / "r", *words) == 0
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
-def test_other_images_under_stored_results_are_refused(root, category, tmp_path, capsys):
-    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad") == 0
-    Image.new("RGB", (64, 64), "blue").save(category / "train/good/000.png")
-    error = refused(capsys, run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad"))
-    assert "made from other images than those given now" in error
-
-
-def test_other_weights_under_stored_results_are_refused(root, tmp_path, capsys):
-    from methods.encoders import build_encoder
-    from methods.weights import Weights
-
-    words = (*BOTTLE, "--methods", "ae_xad", "--set", "ae_xad.encoder=resnet18")
-    for i in range(2):
-        torch.manual_seed(i)
-        state = build_encoder("resnet18", False, Weights()).state_dict()
-        torch.save(state, tmp_path / f"{i}.pth")
-    assert run(root, tmp_path / "r", *words, "--weights", str(tmp_path / "0.pth")) == 0
-    error = refused(capsys, run(root, tmp_path / "r", *words, "--weights",
-                                str(tmp_path / "1.pth")))
-    assert "other pre-trained weights than those given now" in error
-    assert run(root, tmp_path / "r", *words) == 0  # a stored table needs no weights
 
 
 def test_baseline_keeps_numbers_and_provenance(root, tmp_path):

@@ -1,0 +1,26 @@
+"""Running commands in tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench import cli
+
+TINY = ("--protocol", "smoke", "--set", "data.size=32", "--device", "cpu", "--threads", "1")
+BOTTLE = ("--categories", "mvtec/bottle")
+
+
+def run(root: Path, results: Path, *words: str, table: str = "table1") -> int:
+    return cli.main([table, "--data-root", str(root), "--results", str(results), *TINY, *words])
+
+
+def csv(results: Path, stem: str = "table1-smoke") -> pd.DataFrame:
+    return pd.read_csv(results / "tables" / f"{stem}.csv")
+
+
+def heatmaps(results: Path) -> dict[str, np.ndarray]:
+    return {str(p.parent.relative_to(results)): np.load(p)
+            for p in sorted(results.rglob("heatmaps.npy"))}
