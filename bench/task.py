@@ -123,8 +123,7 @@ def run(job: Job) -> list[str]:
     prepare_process(job.options)
     fit = job.fit
     label = f"[{job.position}] {fit.dataset}/{fit.category} {fit.method}"
-    progress = Progress(label + (" *" if fit.scenario == "anomalies_only" else "")
-                        + f" seed {fit.seed}")
+    progress = Progress(f"{label} {fit.scenario} seed {fit.seed}")
     store = Store(job.options.results)
     with threadpool_limits(job.options.threads):
         try:

@@ -26,6 +26,7 @@ from methods.base import Explanation
 
 # -- a table --
 
+
 def test_table1_from_images_to_files(root, tmp_path, capsys, monkeypatch):
     results = tmp_path / "results"
     assert run(root, results) == 0
