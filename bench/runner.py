@@ -21,7 +21,7 @@ from bench.task import Job, Options
 from datasets.category import Library, split
 from datasets.folder import GOOD
 from methods.base import Context
-from methods.weights import Weights
+from methods.weights import Weights, WeightsMissing
 
 
 class Runner:
@@ -31,6 +31,7 @@ class Runner:
         self.options, self.jobs = replace(options, shared=jobs > 1), jobs
         self.store = Store(options.results)
         self.library = Library(options.data_root, options.cache, options.threads)
+        self.without_weights: dict[Fit, str] = {}  # fits that can't be done here, and why
 
     def pending(self, cells: Sequence[Cell]) -> list[Cell]:
         """The cells still to compute: not stored, not skipped, their images there."""
@@ -43,6 +44,7 @@ class Runner:
         self.store.check_writable()
         todo = by_fit(self.pending(cells))
         self.check(cells, list(todo))
+        todo = {fit: group for fit, group in todo.items() if fit not in self.without_weights}
         work = [Job(fit, tuple(group), self.options, f"{i}/{len(todo)}")
                 for i, (fit, group) in enumerate(todo.items(), 1)]
         if work:
@@ -80,16 +82,28 @@ class Runner:
     def _weights(self, cells: Sequence[Cell], todo: Sequence[Fit]) -> dict:
         """Build every network once, so that missing or wrong weights show before training, and
         return what was read. A table of stored results needs no weights: those are looked at only
-        where a place for them was given."""
-        fits = {c.fit for c in cells} if self.options.weights else set(todo)
+        where a place for them was given. Fits whose weights can't be had are left out, with the
+        reason, as long as there are others."""
+        fits = dict.fromkeys(c.fit for c in cells) if self.options.weights else todo
         used: dict = {}
         for fit in fits:
-            if (fit.method, fit.params) not in used:
-                ctx = Context("cpu", fit.seed, Weights(self.options.weights))
-                cls = methods.load(fit.method)
-                cls(fit.params, cls.explain_params(), ctx)
-                used[fit.method, fit.params] = ctx.weights.used
-        return used
+            kind = (fit.method, fit.params)
+            if kind not in used:
+                used[kind] = self._weights_of(fit)
+            if isinstance(used[kind], WeightsMissing):
+                self.without_weights[fit] = str(used[kind])
+        if todo and all(fit in self.without_weights for fit in todo):
+            raise UserError(self.without_weights[todo[0]])
+        return {k: v for k, v in used.items() if not isinstance(v, WeightsMissing)}
+
+    def _weights_of(self, fit: Fit) -> dict[str, str] | WeightsMissing:
+        ctx = Context("cpu", fit.seed, Weights(self.options.weights))
+        cls = methods.load(fit.method)
+        try:
+            cls(fit.params, cls.explain_params(), ctx)
+        except WeightsMissing as error:
+            return error
+        return ctx.weights.used
 
     def describe(self, cells: Sequence[Cell]) -> str:
         """What a run would do: `--dry-run`."""
@@ -158,6 +172,8 @@ class Runner:
         if self.library.locate(fit.dataset, fit.category) is None:
             place = self.library.expected(fit.dataset, fit.category).parent
             return "no data", f"looked in {place}"
+        if fit in self.without_weights:
+            return "skipped", self.without_weights[fit]
         failure = self.store.failure(cell)
         if failure:
             return "failed", failure

@@ -30,6 +30,8 @@ class MetricsParams:
         return f"{metric}{scope}_a{self.a}" if metric in ("f1", "iou") else metric
 
 
+TINY_VIT = {f"ae_xad_vit{recipe}.encoder": "vit_tiny" for recipe in ("", "_finetuned", "_scratch")}
+
 # A protocol is a list of assignments, as one would write them with --set.
 PROTOCOLS: dict[str, dict[str, Any]] = {
     # The text of the paper; all defaults are its values.
@@ -37,10 +39,10 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     # About half a minute a fit on two cores: small images, few normals, a light encoder that comes
     # from PyPI, a fifth of the epochs with a learning rate that falls as far in them.
     "mini": {"data.size": 128, "data.max_train": 60, "*.encoder": "efficientnet_lite0",
-             "*.epochs": 40, "*.lr_gamma": 0.96},
+             "*.epochs": 40, "*.lr_gamma": 0.96, **TINY_VIT},
     # Seconds: exercises the machinery, its numbers mean nothing.
     "smoke": {"data.size": 64, "data.max_train": 20, "*.encoder": "efficientnet_lite0",
-              "*.epochs": 2},
+              "*.epochs": 2, **TINY_VIT},
 }
 
 
@@ -72,7 +74,7 @@ class Settings:
     def fit(self, method: str) -> Any:
         """The fit parameters of the training behind `method`."""
         trained = methods.trained_as(method)
-        return self._build(_classes(trained)[0], trained)
+        return self._build(_classes(trained)[0], trained, fixed=methods.entry(trained).fit)
 
     def explain(self, method: str) -> Any:
         """The explanation parameters of `method`: those of the method it is trained as, with what

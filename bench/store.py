@@ -47,6 +47,7 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(building)
+            building.chmod(0o644)  # safetensors makes its files readable by their owner alone
             with open(building, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(building, path)

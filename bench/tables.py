@@ -38,6 +38,10 @@ TABLES: dict[str, TableDef] = {
     "table2": TableDef(
         "table2", "Table 2: mean pixel-wise AUC, F1 and IoU, standard scenario",
         "standard", ("ae_xad", "fcdd", "bgad"), ("auc", "f1", "iou"), PAPER),
+    "table-vit": TableDef(
+        "table-vit", "ViT encoders beside the report of the ViT re-implementation, standard "
+        "scenario", "standard", ("ae_xad_vit", "ae_xad_vit_finetuned", "ae_xad_vit_scratch"),
+        ("auc", "f1", "iou"), ("mvtec",)),
 }
 
 

@@ -20,13 +20,14 @@ class Entry:
     """One method. target: "module:Class", imported when it is used.
 
     trained_as: the method whose fit it explains, where it has no training of its own.
-    explain: what it changes in that method's explanation parameters.
+    fit, explain: what it changes in its class's (in that method's) parameters.
     """
 
     label: str
     target: str
     trained_as: str | None = None
     explain: dict[str, Any] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=dict)
 
 
 REGISTRY: dict[str, Entry] = {
@@ -34,6 +35,11 @@ REGISTRY: dict[str, Entry] = {
     "ae_filtered": Entry("AE∪F", "methods.ae_xad:PlainAE", "ae", {"filter": True}),
     "ae_xad_raw": Entry("AE-XAD∖F", "methods.ae_xad:AEXAD", "ae_xad", {"filter": False}),
     "ae_xad": Entry("AE-XAD", "methods.ae_xad:AEXAD"),
+    "ae_xad_vit": Entry("AE-XAD ViT frozen", "methods.ae_xad_vit:AEXADViT"),
+    "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", "methods.ae_xad_vit:AEXADViT",
+                                  fit={"recipe": "finetuned"}),
+    "ae_xad_vit_scratch": Entry("AE-XAD ViT from scratch", "methods.ae_xad_vit:AEXADViT",
+                                fit={"recipe": "scratch"}),
 }
 
 

@@ -24,6 +24,7 @@ from bench.params import param
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
 EXPLAIN_BATCH = 16
+UNSCALED = ((0.0,) * 3, (1.0,) * 3)  # mean and std that leave the input as it is
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,13 @@ class AEExplain:
 
 
 class Decoder(nn.Module):
-    """Reduction to 64 channels, then the two branches of Section 5.1:
-    (B, channels, h, w) -> (B, 3, 8h, 8w)."""
+    """Reduction of the encoder's output to the code (B, 64, h, w), then the two branches of
+    Section 5.1 -> (B, 3, 8h, 8w)."""
 
-    def __init__(self, channels: int, p: AEFit) -> None:
+    def __init__(self, reduce: nn.Module, p: AEFit) -> None:
         super().__init__()
         self.p = p
-        self.reduce = _reduction(channels, p)
+        self.reduce = reduce
         widths = (CODE, 32, 16, 8)
         self.blocks = nn.Sequential(*(_block(a, b, p) for a, b in zip(widths, widths[1:])))
         self.refine = nn.Conv2d(8, 8, 3, padding=1)
@@ -138,7 +139,8 @@ class Decoder(nn.Module):
         return F.interpolate(b1, scale_factor=8, mode="nearest")
 
 
-def _reduction(channels: int, p: AEFit) -> nn.Module:
+def reduction(channels: int, p: AEFit) -> nn.Module:
+    """The "extra convolutional layer" of Section 5.1: (B, channels, h, w) -> (B, 64, h, w)."""
     widths = {"conv3x3": (channels, CODE), "conv1x1": (channels, CODE),
               "three_conv": (channels, 256, 128, CODE)}[p.reduce]
     kernel = 1 if p.reduce == "conv1x1" else 3
@@ -163,16 +165,13 @@ def _block(a: int, b: int, p: AEFit) -> nn.Module:
 class AutoEncoder(nn.Module):
     """Images (B, 3, H, W) in [0, 1], H and W multiples of 8 -> reconstructions, the same shape."""
 
-    def __init__(self, p: AEFit, ctx: Context) -> None:
+    def __init__(self, encoder: nn.Module, decoder: Decoder,
+                 norm: tuple[tuple[float, ...], tuple[float, ...]], bn_eval: bool) -> None:
         super().__init__()
-        spec = ENCODERS[p.encoder]
-        self.encoder = build_encoder(p.encoder, p.weights == "imagenet", ctx.weights)
-        self.encoder.requires_grad_(not p.freeze)
-        self.decoder = Decoder(spec.channels, p)
-        mean, std = spec.norm if p.input_norm == "imagenet" else ((0.0,) * 3, (1.0,) * 3)
+        self.encoder, self.decoder, self.bn_eval = encoder, decoder, bn_eval
+        mean, std = norm
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.bn_eval = p.bn_eval
 
     def train(self, mode: bool = True) -> AutoEncoder:
         super().train(mode)
@@ -193,11 +192,24 @@ class AEXAD:
     fit_params = AEXADFit
     explain_params = AEExplain
     version = 1
+    clip: float | None = None  # largest norm of the gradient; the paper names none
 
     def __init__(self, fit: AEXADFit, explain: AEExplain, ctx: Context) -> None:
         self.p, self.q, self.ctx = fit, explain, ctx
         torch.manual_seed(ctx.seed)  # the decoder's initial weights
-        self.net = AutoEncoder(fit, ctx).to(ctx.device, memory_format=torch.channels_last)
+        self.net = self.build().to(ctx.device, memory_format=torch.channels_last)
+
+    def build(self) -> AutoEncoder:
+        p, spec = self.p, ENCODERS[self.p.encoder]
+        encoder = build_encoder(p.encoder, p.weights == "imagenet", self.ctx.weights)
+        encoder.requires_grad_(not p.freeze)
+        norm = spec.norm if p.input_norm == "imagenet" else UNSCALED
+        return AutoEncoder(encoder, Decoder(reduction(spec.channels, p), p), norm, p.bn_eval)
+
+    @property
+    def encoder_fixed(self) -> bool:
+        """Nothing of the encoder changes in training, not even BatchNorm's statistics."""
+        return self.p.freeze and self.p.bn_eval
 
     # -- training (Sections 4.1 and 4.2) --
 
@@ -239,12 +251,12 @@ class AEXAD:
                                data.anomalies, steps=p.epochs * steps, batch_size=p.batch_size,
                                anomaly_share=getattr(p, "anom_frac", 0.0),
                                rounding=getattr(p, "round", "ceil"))
-        inputs = self.frozen_features(data.images) if p.freeze and p.bn_eval else None
+        inputs = self.frozen_features(data.images) if self.encoder_fixed else None
         optimiser = self.optimiser()
         self.net.train()
         for epoch in self.ctx.epochs(p.epochs, {"net": self.net, "optimiser": optimiser}):
-            for part, group in enumerate(optimiser.param_groups):
-                group["lr"] = (p.lr, p.encoder_lr)[part] * p.lr_gamma ** epoch
+            for group, rate in zip(optimiser.param_groups, self.rates(epoch)):
+                group["lr"] = rate
             total = torch.zeros((), device=self.ctx.device)
             for batch in batches[epoch * steps:(epoch + 1) * steps]:
                 total += self.step(optimiser, data, batch, inputs)
@@ -255,6 +267,11 @@ class AEXAD:
         if not self.p.freeze:
             groups.append({"params": self.net.encoder.parameters()})
         return torch.optim.Adam(groups, lr=self.p.lr, weight_decay=self.p.weight_decay)
+
+    def rates(self, epoch: int) -> tuple[float, float]:
+        """Learning rates of an epoch: of the decoder and of an encoder that is trained."""
+        decay = self.p.lr_gamma ** epoch
+        return self.p.lr * decay, self.p.encoder_lr * decay
 
     def step(self, optimiser: torch.optim.Optimizer, data: Augmented, batch: np.ndarray,
              inputs: torch.Tensor | None) -> torch.Tensor:
@@ -270,6 +287,8 @@ class AEXAD:
         loss = self.loss(x, y, out.float())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
         optimiser.step()
         return loss.detach()
 
@@ -333,8 +352,8 @@ class AEXAD:
     # -- what training produced --
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The trained tensors: without the encoder where nothing of it moved."""
-        fixed = "encoder." if self.p.freeze and self.p.bn_eval else "\0"
+        """The trained tensors: without an encoder that is as published."""
+        fixed = "encoder." if self.encoder_fixed and self.p.weights == "imagenet" else "\0"
         return {k: v for k, v in self.net.state_dict().items() if not k.startswith(fixed)}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bench.errors import UserError
+
+
+class WeightsMissing(UserError):
+    """Weights that are neither here nor can be downloaded; other methods can go on."""
 
 
 class Weights:
@@ -30,7 +35,8 @@ class Weights:
     def load(self, arch: str, official: str, packaged: Callable[[], Path] | None = None) -> dict:
         """The state dict of `arch`.
 
-        official: address of the published file; a local file matches by the start of its name
+        official: address of the published file, with `#name` behind it where the address does
+        not end in a telling one; a local file matches by the start of that name
         (`resnet50-0676ba61*`). packaged: gives the path of a copy installed with pip.
         """
         path = self._local(official) or (packaged and packaged()) or _download(arch, official)
@@ -43,7 +49,7 @@ class Weights:
             return None
         if self.source.is_file():
             return self.source
-        stem = official.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        stem = _file_name(official).rsplit(".", 1)[0]
         found = sorted(p for p in self.source.iterdir()
                        if p.name.startswith(stem) and p.suffix in (".pth", ".pt", ".safetensors"))
         return found[0] if found else None
@@ -85,16 +91,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(arch: str, url: str) -> Path:
-    """The official file in torch's cache, fetched (and its hash checked) when it isn't there."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+def _file_name(official: str) -> str:
+    return official.replace("#", "/").rsplit("/", 1)[-1]
+
+
+def _download(arch: str, official: str) -> Path:
+    """The official file in torch's cache, fetched when it isn't there; where its name ends in a
+    hash, as torchvision's do, that is checked."""
+    url = official.partition("#")[0]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / _file_name(official)
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    digest = path.stem.rsplit("-", 1)[-1]
+    digest = re.search(r"-([0-9a-f]{8})$", path.stem)
     try:
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=digest)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digest and digest[1])
     except (URLError, OSError, RuntimeError) as error:
-        raise UserError(f"weights of {arch}: could not download {url} ({error}); "
-                        f"fetch the file by hand and pass --weights FILE_OR_FOLDER") from None
+        raise WeightsMissing(f"weights of {arch}: could not download {url} ({error}); fetch the "
+                             f"file by hand and pass --weights FILE_OR_FOLDER") from None
     return path

@@ -1,0 +1,219 @@
+"""AE-XAD with a Vision Transformer as encoder, after the ViT re-implementation of AE-XAD
+(VincenzoPresta/ViT-AE-XAD_ML-Project: its code and its report; 'row N': docs/open_points.md).
+
+Three recipes. `frozen`: the pre-trained transformer is fixed, the stem before it, the adapter
+behind it and the decoder train. `finetuned`: the pre-trained transformer trains, too; this is what the
+report says of its second column. `scratch`: the same without pre-training; this is what the code
+behind that column does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bench.errors import UserError
+from bench.params import param
+from methods.ae_xad import CODE, UNSCALED, AEXAD, AEExplain, AEXADFit, AutoEncoder, Decoder
+from methods.augment import Augmented
+from methods.base import TrainingSet
+from methods.vision import timm, torchvision
+from methods.weights import load_matching
+
+PATCH = 16
+UNUSED = ("freeze", "bn_eval", "reduce", "reduce_bn")  # fields of AE-XAD without a meaning here
+_TIMM = "https://huggingface.co/timm/{0}/resolve/main/model.safetensors#{0}.safetensors"
+_TINY = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+
+
+@dataclass(frozen=True)
+class ViTFit(AEXADFit):
+    """What differs from AE-XAD."""
+
+    encoder: str = param("vit_b_16", "pre-trained transformer, 16 px patches",
+                         choices=("vit_b_16", "vit_tiny"))
+    recipe: str = param("frozen", "what trains besides the decoder, see the module",
+                        choices=("frozen", "finetuned", "scratch"))
+    input_norm: str = param("none", "scaling before the stem (the re-implementation has none)",
+                            choices=("imagenet", "none"))
+    tconv_kernel: int = param(2, "kernel of the transposed convolutions (row 8)", choices=(2, 4))
+    out_act: str = param("sigmoid", "output activation; 2 is out of reach (row 10)",
+                         choices=("relu", "none", "sigmoid"))
+    denominator: str = param("channel_sum", "normalise sums over the channels, or each element "
+                             "(row 13)", choices=("element", "channel_sum"))
+    batch_size: int = param(32, "images a step", low=2)
+    lr: float = param(5e-4, "AdamW's learning rate", low=0.0)
+    encoder_lr: float = param(1e-4, "learning rate of a transformer that trains", low=0.0)
+    lr_min: float = param(1e-6, "learning rate at the end of the cosine", low=0.0)
+    weight_decay: float = param(1e-5, "AdamW's weight decay", low=0.0)
+    clip: float = param(1.0, "largest norm of the gradient", low=0.0)
+    rotate: float = param(20.0, "largest rotation of a pasted anomaly, degrees",
+                          low=0.0, high=180.0)
+    scale_min: float = param(0.7, "smallest zoom of a pasted anomaly", low=0.01)
+    scale_max: float = param(1.3, "largest zoom of a pasted anomaly", low=0.01)
+    noise: float = param(0.02, "standard deviation of the noise on pasted copies, of 1; clipped, "
+                         "where theirs wraps around", low=0.0)
+    round: str = param("floor", "rounding of the share of anomalies (row 25)",
+                       choices=("ceil", "floor"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in UNUSED:
+            if getattr(self, name) != getattr(AEXADFit, name):
+                raise UserError(f"ae_xad_vit.{name}: has no effect with a transformer, whose "
+                                f"recipe says what trains and whose adapter is fixed; leave it out")
+
+
+@dataclass(frozen=True)
+class ViTExplain(AEExplain):
+    """The re-implementation measures components and scores with L2 (rows 31, 42)."""
+
+    segments: str = param("components", "segments measured: runs, or extents of components",
+                          choices=("runs", "components"))
+    norm: str = param("l2", "norm in the score (Equation 4)", choices=("l1", "l2"))
+
+
+class _Tokens(nn.Module):
+    """A transformer as a map of features: (B, 3, H, W) -> (B, width, H/16, W/16). The position
+    embedding, learned at 224 px, is interpolated at other sizes."""
+
+    def __init__(self, vit: nn.Module, width: int) -> None:
+        super().__init__()
+        self.vit, self.width = vit, width
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.tokens(x)[:, 1:]  # without the class token
+        shape = (x.shape[2] // PATCH, x.shape[3] // PATCH)
+        return tokens.transpose(1, 2).unflatten(2, shape)
+
+
+class _Tiny(_Tokens):
+    def __init__(self) -> None:
+        super().__init__(timm.create_model(_TINY, pretrained=False, num_classes=0,
+                                           dynamic_img_size=True), 192)
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        return self.vit.forward_features(x)
+
+
+class _Base(_Tokens):
+    def __init__(self) -> None:
+        vit = torchvision.models.vit_b_16(weights=None)
+        vit.heads = nn.Identity()
+        super().__init__(vit, 768)
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        patches = self.vit.conv_proj(x)
+        shape = patches.shape[2:]
+        tokens = torch.cat([self.vit.class_token.expand(len(x), -1, -1),
+                            patches.flatten(2).transpose(1, 2)], dim=1)
+        return self.vit.encoder.ln(self.vit.encoder.layers(tokens + self.positions(shape)))
+
+    def positions(self, shape: torch.Size) -> torch.Tensor:
+        stored = self.vit.encoder.pos_embedding
+        side = math.isqrt(stored.shape[1] - 1)
+        if tuple(shape) == (side, side):
+            return stored
+        grid = stored[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        grid = F.interpolate(grid, size=shape, mode="bicubic", antialias=True)
+        return torch.cat([stored[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+TRANSFORMERS: dict[str, tuple[Callable[[], _Tokens], str]] = {
+    "vit_b_16": (_Base, "https://download.pytorch.org/models/vit_b_16-c867db91.pth"),
+    "vit_tiny": (_Tiny, _TIMM.format(_TINY)),
+}
+
+
+class StemmedViT(nn.Module):
+    """The trained stem, 3 -> 64 -> 3 channels, then the transformer."""
+
+    def __init__(self, tokens: _Tokens) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
+            nn.Conv2d(64, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU())
+        self.tokens = tokens
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.tokens(self.stem(x))
+
+
+def adapter(width: int) -> nn.Module:
+    """(B, width, H/16, W/16) -> the code (B, 64, H/8, W/8)."""
+    return nn.Sequential(
+        nn.Conv2d(width, 256, 1), nn.SELU(), nn.Conv2d(256, 128, 3, padding=1), nn.SELU(),
+        nn.ConvTranspose2d(128, CODE, 2, 2), nn.SELU(),
+        nn.Conv2d(CODE, CODE, 3, padding=1), nn.SELU(),
+        nn.Conv2d(CODE, CODE, 3, padding=1), nn.SELU())
+
+
+class AEXADViT(AEXAD):
+    """AE-XAD with a Vision Transformer as encoder."""
+
+    fit_params = ViTFit
+    explain_params = ViTExplain
+    version = 1
+    encoder_fixed = False  # gradients pass through a frozen transformer to the stem before it
+
+    def build(self) -> AutoEncoder:
+        p = self.p
+        make, official = TRANSFORMERS[p.encoder]
+        tokens = make()
+        if p.recipe != "scratch" and p.weights == "imagenet":
+            found = self.ctx.weights.load(p.encoder, official)
+            prefixed = {f"vit.{k}": v for k, v in found["state"].items()}
+            load_matching(tokens, prefixed, found["path"], p.encoder)
+        tokens.requires_grad_(p.recipe != "frozen")
+        norm = ((0.5,) * 3, (0.5,) * 3) if p.input_norm == "imagenet" else UNSCALED
+        self.clip = p.clip or None
+        return AutoEncoder(StemmedViT(tokens), Decoder(adapter(tokens.width), p), norm, False)
+
+    def prepare(self, train: TrainingSet) -> tuple[Augmented, int]:
+        """Pasted copies get noise; an epoch is over when the normals are used up (row 26)."""
+        data, _ = super().prepare(train)
+        images, n = data.images.copy(), len(train.images)
+        rng = np.random.default_rng([self.ctx.seed, 3])
+        noise = rng.normal(0, self.p.noise * 255, images[n:].shape)
+        images[n:] = np.clip(images[n:] + noise, 0, 255).round().astype(np.uint8)
+        batch = self.p.batch_size
+        n_anomalies = math.floor(batch * self.p.anom_frac + 1e-9)
+        drawn = (len(train.normals), batch - n_anomalies) if len(train.normals) else (n, batch)
+        return (Augmented(images, data.masks, data.normals, data.anomalies),
+                math.ceil(drawn[0] / drawn[1]))
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Equation 1 with sums over the channels above and below the fraction (row 13)."""
+        if self.p.denominator == "element":
+            return super().loss(x, y, out)
+        target = self.transform(x)
+        most = self.largest_error(x, target).sum(dim=1, keepdim=True)
+        normal = (x - out).square().sum(dim=1, keepdim=True)
+        anomalous = (target - out).square().sum(dim=1, keepdim=True)
+        n_anomalous = y.sum(dim=(1, 2, 3), keepdim=True)
+        lam = torch.where(n_anomalous > 0, y[0].numel() / n_anomalous.clamp_min(1), 1.0)
+        return (torch.where(y > 0, lam * anomalous, normal) / most).sum() / len(x)
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        rest = [*self.net.encoder.stem.parameters(), *self.net.decoder.parameters()]
+        groups = [{"params": rest}]
+        if self.p.recipe != "frozen":
+            groups.append({"params": self.net.encoder.tokens.parameters()})
+        return torch.optim.AdamW(groups, lr=self.p.lr, weight_decay=self.p.weight_decay)
+
+    def rates(self, epoch: int) -> tuple[float, float]:
+        """A cosine from the learning rates to lr_min over all epochs, constant within one."""
+        p, low = self.p, self.p.lr_min
+        share = (1 + math.cos(math.pi * epoch / p.epochs)) / 2
+        return low + (p.lr - low) * share, low + (p.encoder_lr - low) * share
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        published = self.p.recipe == "frozen" and self.p.weights == "imagenet"
+        fixed = "encoder.tokens." if published else "\0"
+        return {k: v for k, v in self.net.state_dict().items() if not k.startswith(fixed)}
