@@ -2,8 +2,8 @@
 (VincenzoPresta/ViT-AE-XAD_ML-Project: its code and its report; 'row N': docs/open_points.md).
 
 Three recipes. `frozen`: the pre-trained transformer is fixed, the stem before it, the adapter
-behind it and the decoder train. `finetuned`: the pre-trained transformer trains, too; this is what the
-report says of its second column. `scratch`: the same without pre-training; this is what the code
+behind it and the decoder train. `finetuned`: the pre-trained transformer trains, too; this is what
+the report says of its second column. `scratch`: the same without pre-training; this is what the code
 behind that column does.
 """
 
