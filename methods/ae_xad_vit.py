@@ -1,10 +1,10 @@
 """AE-XAD with a Vision Transformer as encoder, after the ViT re-implementation of AE-XAD
 (VincenzoPresta/ViT-AE-XAD_ML-Project: its code and its report; 'row N': docs/open_points.md).
 
-Three recipes. `frozen`: the pre-trained transformer is fixed, the stem before it, the adapter
-behind it and the decoder train. `finetuned`: the pre-trained transformer trains, too; this is what
-the report says of its second column. `scratch`: the same without pre-training; this is what the code
-behind that column does.
+Three recipes. `frozen`: the pre-trained transformer is fixed; the stem before it, the adapter
+behind it and the decoder train. `finetuned`: the pre-trained transformer trains, too, as the
+report says of its second column. `scratch`: the same without pre-training, as the code behind
+that column does.
 """
 
 from __future__ import annotations
