@@ -37,10 +37,10 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     # About half a minute a fit on two cores: small images, few normals, a light encoder that comes
     # from PyPI, a fifth of the epochs with a learning rate that falls as far in them.
     "mini": {"data.size": 128, "data.max_train": 60, "*.encoder": "efficientnet_lite0",
-             "*.epochs": 40, "*.lr_gamma": 0.96},
+             "*.epochs": 40, "*.lr_gamma": 0.96, "fcdd.net": "efficientnet_lite0"},
     # Seconds: exercises the machinery, its numbers mean nothing.
     "smoke": {"data.size": 64, "data.max_train": 20, "*.encoder": "efficientnet_lite0",
-              "*.epochs": 2},
+              "*.epochs": 2, "fcdd.net": "efficientnet_lite0"},
 }
 
 
