@@ -35,6 +35,7 @@ REGISTRY: dict[str, Entry] = {
     "ae_filtered": Entry("AE∪F", "methods.ae_xad:PlainAE", "ae", {"filter": True}),
     "ae_xad_raw": Entry("AE-XAD∖F", "methods.ae_xad:AEXAD", "ae_xad", {"filter": False}),
     "ae_xad": Entry("AE-XAD", "methods.ae_xad:AEXAD"),
+    "fcdd": Entry("FCDD", "methods.fcdd:FCDD"),
     "ae_xad_vit": Entry("AE-XAD ViT frozen", "methods.ae_xad_vit:AEXADViT"),
     "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", "methods.ae_xad_vit:AEXADViT",
                                   fit={"recipe": "finetuned"}),

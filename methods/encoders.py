@@ -1,4 +1,5 @@
-"""Pre-trained encoders cut at stride 8: torchvision ResNets through layer2, EfficientNet-Lite0."""
+"""Pre-trained encoders cut at stride 8: torchvision ResNets through layer2, VGGs before the fourth
+pool, EfficientNet-Lite0."""
 
 from __future__ import annotations
 
@@ -38,6 +39,15 @@ def _resnet(depth: int) -> nn.Module:
     return nn.Sequential(OrderedDict((name, getattr(net, name)) for name in parts))
 
 
+def _vgg(config: str, batch_norm: bool) -> nn.Module:
+    # Its own builder of the convolutions: the whole VGG has 100 million weights behind them.
+    vgg = torchvision.models.vgg
+    widths = vgg.cfgs[config]
+    fourth_pool = [i for i, width in enumerate(widths) if width == "M"][3]
+    layers = vgg.make_layers(widths[:fourth_pool], batch_norm)
+    return nn.Sequential(OrderedDict(features=layers))
+
+
 class _Lite0(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -64,6 +74,9 @@ ENCODERS: dict[str, Encoder] = {
     "resnet18": Encoder(lambda: _resnet(18), 128, IMAGENET, _TORCHVISION + "resnet18-f37072fd.pth"),
     "resnet34": Encoder(lambda: _resnet(34), 128, IMAGENET, _TORCHVISION + "resnet34-b627a593.pth"),
     "resnet50": Encoder(lambda: _resnet(50), 512, IMAGENET, _TORCHVISION + "resnet50-0676ba61.pth"),
+    "vgg11bn": Encoder(lambda: _vgg("A", True), 512, IMAGENET,
+                       _TORCHVISION + "vgg11_bn-6002323d.pth"),
+    "vgg16": Encoder(lambda: _vgg("D", False), 512, IMAGENET, _TORCHVISION + "vgg16-397923af.pth"),
     "efficientnet_lite0": Encoder(_Lite0, 40, LITE0_INPUT,
                                   _TIMM + "tf_efficientnet_lite0-0aa007d2.pth", _lite0_package),
 }

@@ -54,6 +54,13 @@ def test_epochs_is_for_all_and_set_overrides_it():
     assert s.fit("ae_xad").epochs == 9 and s.fit("ae").epochs == 4
 
 
+def test_what_the_user_says_for_all_beats_what_the_protocol_says_for_one():
+    assert Settings("mini").fit("fcdd").net == "efficientnet_lite0"
+    assert Settings("mini", sets=["*.net=vgg16"]).fit("fcdd").net == "vgg16"
+    scratch = Settings("paper", sets=["*.recipe=frozen"]).fit("ae_xad_vit_scratch")
+    assert scratch.recipe == "scratch"  # it would not be what its name says
+
+
 def test_values_are_read_by_type():
     s = Settings("paper", sets=["ae_xad.anom_frac=1/4", "ae_xad.freeze=false", "ae_xad.k_max=none",
                                 "data.image_interp=antialias", "metrics.a=1.5"])
