@@ -197,7 +197,8 @@ def table(request: Request, definition: TableDef) -> int:
     definition = dataclasses.replace(definition, scenario=args.scenario or definition.scenario)
     cells, rows, names = _table_cells(request, definition)
     runner = Runner(request.options, args.jobs)
-    title = f"{definition.title} [protocol {settings.protocol}]"
+    scenario = definition.scenario.replace("_", " ")
+    title = f"{definition.title} [{scenario} scenario, protocol {settings.protocol}]"
     if request.embedded:
         why = "" if request.rows else f": no dataset found in {request.looked_in}"
         title += f" — EMBEDDED SUITE of generated images{why}"

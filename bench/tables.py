@@ -33,14 +33,14 @@ class TableDef:
 
 TABLES: dict[str, TableDef] = {
     "table1": TableDef(
-        "table1", "Table 1: mean pixel-wise AUC of the ablated methods, standard scenario",
+        "table1", "Table 1: mean pixel-wise AUC of the ablated methods",
         "standard", ("ae", "ae_filtered", "ae_xad_raw", "ae_xad"), ("auc",), ("mvtec",)),
     "table2": TableDef(
-        "table2", "Table 2: mean pixel-wise AUC, F1 and IoU, standard scenario",
+        "table2", "Table 2: mean pixel-wise AUC, F1 and IoU",
         "standard", ("ae_xad", "fcdd", "bgad"), ("auc", "f1", "iou"), PAPER),
     "table-vit": TableDef(
-        "table-vit", "ViT encoders beside the report of the ViT re-implementation, standard "
-        "scenario", "standard", ("ae_xad_vit", "ae_xad_vit_finetuned", "ae_xad_vit_scratch"),
+        "table-vit", "ViT encoders beside the report of the ViT re-implementation", "standard",
+        ("ae_xad_vit", "ae_xad_vit_finetuned", "ae_xad_vit_scratch"),
         ("auc", "f1", "iou"), ("mvtec",)),
 }
 
