@@ -326,8 +326,10 @@ class FCDD:
     # -- what training produced --
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """What was trained or has moved, and the min-max constants: the frozen part has only its
-        BatchNorm's statistics there, if any."""
+        """What was trained or has moved, and the min-max constants: a frozen part as published has
+        only its BatchNorm's statistics there, if any."""
+        if self.p.weights == "random":
+            return dict(self.net.state_dict())
         frozen = {f"front.{name}" for name, _ in self.net.front.named_parameters()}
         if self.p.freeze_bn_stats:
             frozen |= {f"front.{name}" for name, _ in self.net.front.named_buffers()}

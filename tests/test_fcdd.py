@@ -360,7 +360,7 @@ def test_every_option_trains_and_gives_another_result(change):
 
 @pytest.mark.parametrize("freeze_bn_stats", [False, True])
 def test_frozen_part_keeps_its_weights_and_moves_its_statistics(freeze_bn_stats):
-    m = method(changed(freeze_bn_stats=freeze_bn_stats))
+    m = method(changed(freeze_bn_stats=freeze_bn_stats, weights="imagenet"))  # from the package
     before = {k: v.clone() for k, v in m.net.state_dict().items()}
     m.fit(training_set())
     after, stored = m.net.state_dict(), m.state_dict()
