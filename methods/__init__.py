@@ -34,6 +34,7 @@ REGISTRY: dict[str, Entry] = {
     "ae_filtered": Entry("AE∪F", "methods.ae_xad:PlainAE", "ae", {"filter": True}),
     "ae_xad_raw": Entry("AE-XAD∖F", "methods.ae_xad:AEXAD", "ae_xad", {"filter": False}),
     "ae_xad": Entry("AE-XAD", "methods.ae_xad:AEXAD"),
+    "bgad": Entry("BGAD", "methods.bgad:BGAD"),
 }
 
 

@@ -34,7 +34,8 @@ def test_every_protocol_builds_every_method(protocol):
     used = {f.name for m in methods.entries() for f in dataclasses.fields(s.fit(m))}
     for name in PROTOCOLS[protocol]:
         owner, _, field = name.partition(".")
-        assert field in (used if owner == "*" else {f.name for f in dataclasses.fields(s.data)})
+        own = s.data if owner == "data" else None if owner == "*" else s.fit(owner)
+        assert field in ({f.name for f in dataclasses.fields(own)} if own else used)
 
 
 def test_set_reaches_the_training_that_two_methods_share():
