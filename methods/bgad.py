@@ -168,7 +168,7 @@ class BGAD:
         features = self.stored_features(data.images)
         masks = [level_masks(data.masks, level.shape[1:3]) for level in features]
         codes = [position_codes(*level.shape[1:3]).to(self.ctx.device) for level in features]
-        optimiser = torch.optim.Adam(self.flows.parameters(), lr=p.lr)
+        optimiser = torch.optim.Adam(self.flows.parameters(), lr=p.lr, fused=True)
         for index in self.ctx.epochs(p.epochs, {"flows": self.flows, "optimiser": optimiser}):
             epoch, sub = divmod(index, p.sub_epochs)
             # its own generator: a training that was interrupted continues as it would have

@@ -76,6 +76,26 @@ def test_lite0_from_the_package_is_that_of_the_other_encoder():
         assert torch.equal(levels(x)[1], short(x))
 
 
+def test_b6_is_downloaded_from_where_timm_has_it_and_loads(tmp_path, monkeypatch):
+    from methods.vision import timm
+
+    torch.manual_seed(1)
+    state = build_encoder("efficientnet_b6", False, Weights(), PYRAMIDS).state_dict()
+    fetched = []
+
+    def fetch(url, to, hash_prefix):
+        fetched.append((url, hash_prefix))
+        torch.save({**state, "classifier.bias": torch.zeros(2)}, to)
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    net = build_encoder("efficientnet_b6", True, Weights(), PYRAMIDS)
+    assert all(torch.equal(v, state[k]) for k, v in net.state_dict().items())
+    official = timm.models.get_pretrained_cfg("tf_efficientnet_b6.aa_in1k")
+    assert fetched == [(official.url, "80ba17e4")]
+    assert PYRAMIDS["efficientnet_b6"].norm == (official.mean, official.std)
+
+
 # -- flows --
 
 def flow(channels: int = 6, blocks: int = 3, seed: int = 0) -> Flow:
