@@ -183,7 +183,8 @@ class Runner:
 
 
 def _kind(method: str, params: dict, data: dict) -> tuple:
-    return (method, params.get("encoder"), params.get("freeze"), data["size"])
+    encoder = params.get("encoder") or params.get("backbone")
+    return (method, encoder, params.get("freeze"), data["size"])
 
 
 def default_device() -> str:

@@ -107,11 +107,13 @@ class Store:
                 yield info
 
     def save_fit(self, fit: Fit, state: dict[str, torch.Tensor], info: dict[str, Any]) -> None:
-        folder = self.fit_dir(fit)
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
-        write_file(folder / "model.safetensors", lambda p: save_file(tensors, p))
-        write_json(folder / FIT, {"status": "done", **info})
+        self.save_model(fit, state)
+        write_json(self.fit_dir(fit) / FIT, {"status": "done", **info})
         self.checkpoint(fit).unlink(missing_ok=True)
+
+    def save_model(self, fit: Fit, state: dict[str, torch.Tensor]) -> None:
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
+        write_file(self.fit_dir(fit) / "model.safetensors", lambda p: save_file(tensors, p))
 
     def load_model(self, fit: Fit) -> dict[str, torch.Tensor]:
         path = self.fit_dir(fit) / "model.safetensors"

@@ -151,13 +151,12 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
         store.save_fit(fit, method.state_dict(), info)
         progress.say(f"trained in {duration(info['emissions']['seconds'])}")
     check_origin(info, store.fit_dir(fit), data=category.digest)
-    state = store.load_model(fit)
     failures = []
     for cell in job.cells:
         try:
             explainer = methods.load(cell.method)(fit.params, cell.params, ctx)
             check_origin(info, store.fit_dir(fit), weights=ctx.weights.used)
-            explainer.load_state_dict(state)
+            explainer.load_state_dict(store.load_model(fit))
             explain(cell, explainer, ctx, category, parts.test, options)
         except UserError:
             raise
@@ -191,6 +190,7 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     with Meter(options.country, options.shared) as meter:
         explanation = method.explain(images)
     _check(explanation, images.shape[:3])
+    keep_findings(cell.fit, method, Store(options.results))
     table = metrics.per_image(explanation.heatmaps, masks, (kinds != GOOD).astype(np.int64))
     numbers = metrics.aggregate(table, explanation.scores)
     numbers |= metrics.pooled(explanation.heatmaps, masks)
@@ -206,6 +206,15 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
         "provenance": provenance.collect(ctx.device, options.threads),
         "data_sha256": category.digest, "weights_sha256": ctx.weights.used,
     }, explanation.heatmaps if options.keep_maps else None)
+
+
+def keep_findings(fit: Fit, method: Any, store: Store) -> None:
+    """What explaining the test set added to the method's state (BGAD: maxima over it) belongs to
+    the fit, so that images explained later are measured by the same. It is saved before the cell
+    says 'done'; what training made stays as it is."""
+    state, stored = method.state_dict(), store.load_model(fit)
+    if state.keys() > stored.keys():
+        store.save_model(fit, {**state, **stored})
 
 
 def check_origin(info: dict[str, Any], folder: Path, data: str | None = None,

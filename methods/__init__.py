@@ -36,6 +36,7 @@ REGISTRY: dict[str, Entry] = {
     "ae_xad_raw": Entry("AE-XAD∖F", "methods.ae_xad:AEXAD", "ae_xad", {"filter": False}),
     "ae_xad": Entry("AE-XAD", "methods.ae_xad:AEXAD"),
     "fcdd": Entry("FCDD", "methods.fcdd:FCDD"),
+    "bgad": Entry("BGAD", "methods.bgad:BGAD"),
     "ae_xad_vit": Entry("AE-XAD ViT frozen", "methods.ae_xad_vit:AEXADViT"),
     "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", "methods.ae_xad_vit:AEXADViT",
                                   fit={"recipe": "finetuned"}),

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench import maps
-from bench.errors import UserError
-from methods.augment import Augmented, augment, draw_batches
+from methods.augment import Augmented, CopyPaste, augment, draw_batches
 from methods.base import Context, Explanation, TrainingSet
 from methods.encoders import ENCODERS, build_encoder
 from bench.params import param
@@ -65,25 +64,12 @@ class AEFit:
 
 
 @dataclass(frozen=True)
-class AEXADFit(AEFit):
+class AEXADFit(CopyPaste, AEFit):
     """AE-XAD's augmentation and sampling beside them (Section 4.2)."""
 
-    n_raw: int = param(5, "raw copies of an anomaly (Section 4.2; row 22)", low=1)
-    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; row 22)", low=0)
-    rotate: float = param(45.0, "largest rotation of a pasted anomaly, degrees (row 23)",
-                          low=0.0, high=180.0)
-    scale_min: float = param(0.8, "smallest zoom of a pasted anomaly (row 23)", low=0.01)
-    scale_max: float = param(1.2, "largest zoom of a pasted anomaly (row 23)", low=0.01)
-    position: str = param("uniform", "where an anomaly is pasted (row 23)",
-                          choices=("uniform", "same", "jitter"))
     anom_frac: float = param(1 / 3, "share of anomalies in a batch (Section 4.2; row 25)",
                              low=0.0, high=1.0)
     round: str = param("ceil", "rounding of that share (row 25)", choices=("ceil", "floor"))
-
-    def __post_init__(self) -> None:
-        if self.scale_min > self.scale_max:
-            raise UserError(f"ae_xad.scale_min={self.scale_min} is above scale_max="
-                            f"{self.scale_max}; exchange them")
 
 
 @dataclass(frozen=True)
@@ -219,9 +205,7 @@ class AEXAD:
         An epoch is as many images as the training set has before augmentation: the emissions that
         the paper prints grow with that number, not with 15 copies an anomaly (row 26)."""
         p = self.p
-        data = augment(train, np.random.default_rng([self.ctx.seed, 1]),
-                       n_raw=p.n_raw, n_paste=p.n_paste, rotate=p.rotate,
-                       scale=(p.scale_min, p.scale_max), position=p.position)
+        data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies())
         return data, math.ceil(len(train.images) / p.batch_size)
 
     def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,9 @@ A method is a class with
     __init__(fit, explain, ctx)    parameters and a Context; loads its pre-trained weights
     fit(train: TrainingSet)        trains; the loop runs over `ctx.epochs(...)`
     explain(images) -> Explanation
-    state_dict(), load_state_dict(state)     what training produced, as plain tensors
+    state_dict(), load_state_dict(state)     what training produced, as plain tensors; where
+                                   explain measures something over the whole test set, that too,
+                                   from its first call on (it is saved with the fit and reused)
 
 and, where it can't do everything, a static `skip(scenario) -> str | None`: the reason, shown in the
 table.

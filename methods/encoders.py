@@ -1,5 +1,5 @@
-"""Pre-trained encoders cut at stride 8: torchvision ResNets through layer2, VGGs before the fourth
-pool, EfficientNet-Lite0."""
+"""Pre-trained encoders cut at stride 8 (torchvision ResNets through layer2, VGGs before the fourth
+pool, EfficientNet-Lite0), and EfficientNets that give their maps at strides 4, 8 and 16."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LITE0_INPUT = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x_255 - 127) / 128
 
 @dataclass(frozen=True)
 class Encoder:
-    """How to build one encoder. `channels` of its stride-8 output; `norm`: mean and std of the
-    inputs (in [0, 1]) that it was trained with."""
+    """How to build one encoder. `channels` of its output, or of each of its outputs; `norm`: mean
+    and std of the inputs (in [0, 1]) that it was trained with."""
 
     build: Callable[[], nn.Module]
-    channels: int
+    channels: int | tuple[int, ...]
     norm: tuple[tuple[float, ...], tuple[float, ...]]
     official: str
     packaged: Callable[[], Path] | None = None
@@ -48,15 +48,31 @@ def _vgg(config: str, batch_norm: bool) -> nn.Module:
     return nn.Sequential(OrderedDict(features=layers))
 
 
-class _Lite0(nn.Module):
-    def __init__(self) -> None:
+class _EfficientNet(nn.Module):
+    """The stem and the first stages of one of timm's; strides 2, 4, 8, 16, 16."""
+
+    def __init__(self, name: str, stages: int = 3) -> None:
         super().__init__()
-        net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        net = timm.create_model(name, pretrained=False)
         self.conv_stem, self.bn1 = net.conv_stem, net.bn1
-        self.blocks = net.blocks[:3]  # strides 2, 4, 8
+        self.blocks = net.blocks[:stages]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.blocks(self.bn1(self.conv_stem(x)))
+
+
+class _Pyramid(_EfficientNet):
+    """The last maps of strides 4, 8 and 16: timm's feature levels 1, 2, 3."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, stages=5)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        x, outputs = self.bn1(self.conv_stem(x)), []
+        for stage in self.blocks:
+            x = stage(x)
+            outputs.append(x)
+        return [outputs[i] for i in (1, 2, 4)]
 
 
 def _lite0_package() -> Path | None:
@@ -69,6 +85,7 @@ def _lite0_package() -> Path | None:
 
 _TORCHVISION = "https://download.pytorch.org/models/"
 _TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
+_LITE0 = _TIMM + "tf_efficientnet_lite0-0aa007d2.pth"
 
 ENCODERS: dict[str, Encoder] = {
     "resnet18": Encoder(lambda: _resnet(18), 128, IMAGENET, _TORCHVISION + "resnet18-f37072fd.pth"),
@@ -77,17 +94,27 @@ ENCODERS: dict[str, Encoder] = {
     "vgg11bn": Encoder(lambda: _vgg("A", True), 512, IMAGENET,
                        _TORCHVISION + "vgg11_bn-6002323d.pth"),
     "vgg16": Encoder(lambda: _vgg("D", False), 512, IMAGENET, _TORCHVISION + "vgg16-397923af.pth"),
-    "efficientnet_lite0": Encoder(_Lite0, 40, LITE0_INPUT,
-                                  _TIMM + "tf_efficientnet_lite0-0aa007d2.pth", _lite0_package),
+    "efficientnet_lite0": Encoder(lambda: _EfficientNet("tf_efficientnet_lite0"), 40, LITE0_INPUT,
+                                  _LITE0, _lite0_package),
+}
+
+PYRAMIDS: dict[str, Encoder] = {
+    # timm's tag aa_in1k, which the bare name meant in 2022; today it means another one
+    "efficientnet_b6": Encoder(lambda: _Pyramid("tf_efficientnet_b6"), (40, 72, 200), IMAGENET,
+                               _TIMM + "tf_efficientnet_b6_aa-80ba17e4.pth"),
+    "efficientnet_lite0": Encoder(lambda: _Pyramid("tf_efficientnet_lite0"), (24, 40, 112),
+                                  LITE0_INPUT, _LITE0, _lite0_package),
 }
 
 
-def build_encoder(name: str, pretrained: bool, weights: Weights) -> nn.Module:
-    """The encoder `name`: (B, 3, H, W) normalised float -> (B, channels, H/8, W/8).
+def build_encoder(name: str, pretrained: bool, weights: Weights,
+                  specs: dict[str, Encoder] = ENCODERS) -> nn.Module:
+    """The encoder `name`: (B, 3, H, W) normalised float -> (B, channels, H/8, W/8), or with
+    specs=PYRAMIDS a list of three maps, H/4, H/8 and H/16 high.
 
     Raises UserError when its weights can't be had or belong to another architecture.
     """
-    spec = ENCODERS[name]
+    spec = specs[name]
     net = spec.build()
     if pretrained:
         found = weights.load(name, spec.official, spec.packaged)

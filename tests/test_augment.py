@@ -43,7 +43,8 @@ def test_pasted_anomaly_lies_fully_inside(seed, rotate, zoom, position):
     image, mask, normal = picture()
     out, out_mask = copy_paste(np.random.default_rng(seed), image, mask, normal, rotate=rotate,
                                scale=(zoom, zoom), position=position)
-    assert out_mask.sum() == pytest.approx(mask.sum() * zoom**2, rel=0.35)
+    # at most about half a pixel along the rim of 32 pixels is lost or won in sampling
+    assert out_mask.sum() == pytest.approx(mask.sum() * zoom**2, abs=0.6 * 32 * zoom + 2)
     assert (out[~out_mask] == 50).all()
     assert (out[out_mask] != 50).mean() > 0.9  # its rim may blend to any value between 10 and 200
 

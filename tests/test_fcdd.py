@@ -370,7 +370,7 @@ def test_frozen_part_keeps_its_weights_and_moves_its_statistics(freeze_bn_stats)
     statistics = {k for k in moved if k.startswith("front.")}
     assert bool(statistics) != freeze_bn_stats
     assert {"low", "high", "head.weight"} <= moved
-    other = method(changed(freeze_bn_stats=freeze_bn_stats))
+    other = method(changed(freeze_bn_stats=freeze_bn_stats, weights="imagenet"))
     other.load_state_dict(stored)
     images = training_set().images
     assert np.array_equal(m.explain(images).heatmaps, other.explain(images).heatmaps)

@@ -1,0 +1,285 @@
+"""BGAD with few anomalies (Yao et al., CVPR 2023), as the paper compares with it.
+
+The density of a frozen network's features at three levels, by conditional flows; a boundary in it
+that pushes anomalies out. What its published code (xcyao00/BGAD, 'its own' below) does is the
+default but where a comment says otherwise; docs/open_points.md lists what differs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bench.params import param
+from methods.augment import Augmented, CopyPaste, augment, draw_batches
+from methods.base import Context, Explanation, TrainingSet
+from methods.encoders import PYRAMIDS, build_encoder
+from methods.flows import Flow, position_codes
+
+BACKBONE = "backbone."  # prefix of its tensors, where they are stored
+EXPLAIN_BATCH = 16
+ANOMALOUS_SHARE = 1 / 3  # of a batch of sampler=balanced, rounded up: 21 + 11 of 32
+
+
+@dataclass(frozen=True)
+class BGADFit(CopyPaste):
+    """Features, flows, losses and optimisation. BGAD's defaults, but for the number of pastes."""
+
+    backbone: str = param("efficientnet_b6", "frozen pre-trained network, cut at strides 4, 8, 16",
+                          choices=tuple(PYRAMIDS))
+    weights: str = param("imagenet", "weights of the backbone", choices=("imagenet", "random"))
+    blocks: int = param(8, "coupling blocks of each level's flow", low=1)
+    clamp: float = param(1.9, "largest log-scale of a coupling", low=0.0)
+    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; BGAD's own: 5)", low=0)
+    beta: float = param(0.05, "share of the normals outside the boundary (its published commands: "
+                        "0.01)", low=0.0, high=0.99)
+    tau: float = param(0.1, "margin between the two boundaries, in t = logp / normalizer", low=0.0)
+    normalizer: float = param(10.0, "divides logp, the log-density per dimension, in boundaries "
+                              "and focal weights", low=1e-3)
+    push_pull: float = param(1.0, "weight of the push-pull loss, lambda", low=0.0)
+    focal: bool = param(True, "asymmetric focal weights (on in the published commands)")
+    lr: float = param(2e-4, "Adam's learning rate", low=0.0)
+    warm_epochs: int = param(2, "meta-epochs of linear warm-up from lr / 10", low=0)
+    meta_epochs: int = param(25, "meta-epochs, the first on normals alone (--epochs leaves them)",
+                             low=1)
+    sub_epochs: int = param(8, "passes over the training list in a meta-epoch", low=1)
+    batch_size: int = param(32, "images a batch; an incomplete last one is dropped", low=1)
+    n_positions: int = param(4096, "positions a step; an incomplete last one is dropped", low=1)
+    sampler: str = param("shuffle", "shuffle the list of all images, or draw batches of one third "
+                         "anomalies", choices=("shuffle", "balanced"))
+    steps: int = param(15, "batches a pass of sampler=balanced", low=1)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training list: what progress and checkpoints count."""
+        return self.meta_epochs * self.sub_epochs
+
+
+@dataclass(frozen=True)
+class BGADExplain:
+    """From the densities to the heatmap."""
+
+    score_map: str = param("prob_sum", "BGAD's own, which saturates exp(logp - max) is about "
+                           "0 (then no pixel exceeds mean + std); or the sum of the levels' -logp",
+                           choices=("prob_sum", "neg_logp"))
+
+
+def learning_rate(p: BGADFit, epoch: int, done: float = 0.0) -> float:
+    """In meta-epoch `epoch`, of which the share `done` is over. Cosine, constant in a meta-epoch;
+    warm-up by the number of batches there are (BGAD's own divides by 2 whatever their number)."""
+    def cosine(e: int) -> float:
+        low = p.lr * 1e-3
+        return low + (p.lr - low) * (1 + math.cos(math.pi * e / p.meta_epochs)) / 2
+
+    if epoch >= p.warm_epochs:
+        return cosine(epoch)
+    start = p.lr / 10
+    return start + (cosine(p.warm_epochs) - start) * (epoch + done) / p.warm_epochs
+
+
+def focal_weights(t: torch.Tensor, anomalous: torch.Tensor) -> torch.Tensor:
+    """More for normals of low and anomalies of high density, from t = logp / normalizer. The
+    constants make both nearly continuous."""
+    size = t.abs().clamp_min(1e-6)  # 1/|t| at t = 0
+    normal = torch.where(t > -0.2, 1.0, 11.7 * (1 - t.clamp_max(0).exp()).sqrt() * size)
+    other = torch.where(t <= -1, 1.0, 0.53 * (1 + t.exp()).square() / size)
+    return torch.where(anomalous, other, normal)
+
+
+def boundary(t: torch.Tensor, anomalous: torch.Tensor, beta: float) -> torch.Tensor:
+    """b_n: of the normals' t, ascending, the one at index floor(beta * n); inf without any.
+    Nothing here waits for a GPU: sets are masks, not lists."""
+    normals = torch.where(anomalous, math.inf, t).sort().values
+    index = ((~anomalous).sum().double() * beta).floor().long()
+    return normals.index_select(0, index.view(1)).squeeze(0)
+
+
+def mean_over(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Mean of the chosen values, 0 without any (BGAD's own prints NaN there)."""
+    return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp_min(1)
+
+
+class BGAD:
+    """BGAD (few anomaly samples): boundary-guided densities of a frozen network's features."""
+
+    fit_params, explain_params, version = BGADFit, BGADExplain, 1
+
+    def __init__(self, fit: BGADFit, explain: BGADExplain, ctx: Context) -> None:
+        self.p, self.q, self.ctx = fit, explain, ctx
+        spec = PYRAMIDS[fit.backbone]
+        torch.manual_seed(ctx.seed)
+        backbone = build_encoder(fit.backbone, fit.weights == "imagenet", ctx.weights, PYRAMIDS)
+        self.backbone = backbone.eval().requires_grad_(False).to(
+            ctx.device, memory_format=torch.channels_last)
+        self.norm = [torch.tensor(v, device=ctx.device).view(1, 3, 1, 1) for v in spec.norm]
+        torch.manual_seed(ctx.seed)  # the flows' initial weights, whatever the backbone drew
+        rng = np.random.default_rng([ctx.seed, 3])
+        self.flows = nn.ModuleList(Flow(c, fit.blocks, fit.clamp, rng) for c in spec.channels)
+        self.flows.to(ctx.device)
+        self.maxima: torch.Tensor | None = None
+
+    # -- features --
+
+    @torch.no_grad()
+    def features(self, images: np.ndarray) -> list[torch.Tensor]:
+        """(B, H, W, 3) uint8 -> for each level (B, h, w, C)."""
+        x = torch.from_numpy(images).to(self.ctx.device).permute(0, 3, 1, 2).float() / 255
+        mean, std = self.norm
+        return [f.permute(0, 2, 3, 1) for f in self.backbone((x - mean) / std)]
+
+    def stored_features(self, images: np.ndarray) -> list[np.ndarray]:
+        """The features of every image, for each level (U, h, w, C) float32: the augmented set is
+        fixed before training, so each image goes through the frozen network once."""
+        stored = [self.ctx.array((len(images), *level.shape[1:]), np.float32)
+                  for level in self.features(images[:1])]
+        for i in range(0, len(images), EXPLAIN_BATCH):
+            for level, found in zip(stored, self.features(images[i:i + EXPLAIN_BATCH])):
+                level[i:i + EXPLAIN_BATCH] = found.cpu().numpy()
+        return stored
+
+    # -- losses --
+
+    def loss(self, logp: torch.Tensor, anomalous: torch.Tensor, push_pull: bool) -> torch.Tensor:
+        """Likelihood of the normals and, where there are anomalous positions, push-pull. logp (n,):
+        log-densities per dimension; anomalous (n,) bool."""
+        p = self.p
+        t = logp / p.normalizer
+        fixed = t.detach()
+        weights = focal_weights(fixed, anomalous) if p.focal else torch.ones_like(fixed)
+        likelihood = mean_over(-weights * F.logsigmoid(logp), ~anomalous)
+        if not push_pull:
+            return likelihood
+        b_n = boundary(fixed, anomalous, p.beta)
+        b_a = b_n - p.tau
+        pull = mean_over(weights * (b_n - t), ~anomalous & (fixed <= b_n))
+        push = mean_over(weights * (t - b_a), anomalous & (fixed >= b_a))
+        return likelihood + p.push_pull * anomalous.any() * (pull + push)
+
+    # -- training --
+
+    def fit(self, train: TrainingSet) -> None:
+        p = self.p
+        self.maxima = None
+        data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies())
+        features = self.stored_features(data.images)
+        masks = [level_masks(data.masks, level.shape[1:3]) for level in features]
+        codes = [position_codes(*level.shape[1:3]).to(self.ctx.device) for level in features]
+        optimiser = torch.optim.Adam(self.flows.parameters(), lr=p.lr, fused=True)
+        for index in self.ctx.epochs(p.epochs, {"flows": self.flows, "optimiser": optimiser}):
+            epoch, sub = divmod(index, p.sub_epochs)
+            # its own generator: a training that was interrupted continues as it would have
+            rng = np.random.default_rng([self.ctx.seed, 2, index])
+            batches = self.batches(rng, data, epoch)
+            losses = []
+            for i, batch in enumerate(batches):
+                lr = learning_rate(p, epoch, (sub + i / len(batches)) / p.sub_epochs)
+                optimiser.param_groups[0]["lr"] = lr
+                for flow, level, mask, code in zip(self.flows, features, masks, codes):
+                    losses += self.train_on(optimiser, flow, level[batch], mask[batch], code,
+                                            rng, push_pull=epoch > 0)
+            self.ctx.report(index, torch.stack(losses).mean().item())
+
+    def batches(self, rng: np.random.Generator, data: Augmented, epoch: int) -> np.ndarray:
+        """One pass: positions (batches, images). Meta-epoch 0 has the normals alone. Where there
+        are none (anomalies only), the raw copies and of them the normal pixels."""
+        p = self.p
+        both = epoch > 0 and len(data.normals) and len(data.anomalies)
+        if both and p.sampler == "balanced":
+            return draw_batches(rng, data.normals, data.anomalies, steps=p.steps,
+                                batch_size=p.batch_size, anomaly_share=ANOMALOUS_SHARE,
+                                rounding="ceil")
+        pool = data.normals if len(data.normals) else data.anomalies
+        if both:
+            pool = np.concatenate([data.normals, data.anomalies])
+        size = min(p.batch_size, len(pool))
+        n = len(pool) // size
+        return rng.permutation(pool)[:n * size].reshape(n, size)
+
+    def train_on(self, optimiser: torch.optim.Optimizer, flow: Flow, features: np.ndarray,
+                 masks: np.ndarray, codes: torch.Tensor, rng: np.random.Generator,
+                 push_pull: bool) -> list[torch.Tensor]:
+        """One level of a batch: its positions shuffled and cut into steps of n_positions (fewer,
+        where there are fewer); returns the losses."""
+        device, size = self.ctx.device, self.p.n_positions
+        rows = torch.from_numpy(features).flatten(0, 2)
+        anomalous = torch.from_numpy(masks).flatten()
+        order = torch.from_numpy(rng.permutation(len(rows)))
+        losses = []
+        for part in order[:max(len(rows) // size * size, min(size, len(rows)))].split(size):
+            where = (part % len(codes)).to(device)
+            logp = flow.log_density(rows[part].to(device), codes, where)
+            loss = self.loss(logp, anomalous[part].to(device), push_pull)
+            optimiser.zero_grad(set_to_none=True)  # the other levels' flows rest
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+        return losses
+
+    # -- explanation --
+
+    @torch.no_grad()
+    def log_densities(self, images: np.ndarray) -> list[torch.Tensor]:
+        """logp of every position: for each level (N, h, w) float32."""
+        parts = []
+        for i in range(0, len(images), EXPLAIN_BATCH):
+            found = []
+            for flow, level in zip(self.flows, self.features(images[i:i + EXPLAIN_BATCH])):
+                n, h, w, _ = level.shape
+                codes = position_codes(h, w).to(self.ctx.device)
+                where = torch.arange(h * w, device=self.ctx.device).repeat(n)
+                logp = flow.log_density(level.flatten(0, 2), codes, where)
+                found.append(logp.view(n, h, w).cpu())
+            parts.append(found)
+        return [torch.cat(level) for level in zip(*parts)]
+
+    def explain(self, images: np.ndarray) -> Explanation:
+        """The first call's images are the test set: the maxima over it stay (state_dict)."""
+        levels = self.log_densities(images)
+        if self.q.score_map == "neg_logp":
+            heatmaps = sum(upsampled(-logp, images.shape[1:3]) for logp in levels)
+        else:
+            known = self.maxima
+            tops = torch.stack([logp.max() for logp in levels]) if known is None else known[:-1]
+            heatmaps = sum(upsampled((logp - top).exp(), images.shape[1:3])
+                           for logp, top in zip(levels, tops))
+            if known is None:
+                self.maxima = torch.cat([tops, heatmaps.max().view(1)])
+            heatmaps = self.maxima[-1] - heatmaps
+        scores = heatmaps.amax(dim=(1, 2)).double()
+        return Explanation(heatmaps.numpy(), scores.numpy())
+
+    # -- what training produced --
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The flows, and once the test set was explained the maxima over it: of logp at
+        each level, and of the sum of the three."""
+        found = {} if self.maxima is None else {"maxima": self.maxima}
+        if self.p.weights == "random":  # nowhere else to be found
+            found |= {BACKBONE + k: v for k, v in self.backbone.state_dict().items()}
+        return {**self.flows.state_dict(), **found}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        self.maxima = state["maxima"].cpu() if "maxima" in state else None
+        backbone = {k.removeprefix(BACKBONE): v for k, v in state.items()
+                    if k.startswith(BACKBONE)}
+        if backbone:
+            self.backbone.load_state_dict(backbone)
+        self.flows.load_state_dict({k: v for k, v in state.items()
+                                    if k != "maxima" and not k.startswith(BACKBONE)})
+
+
+def level_masks(masks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(U, H, W) bool -> (U, h, w) bool, nearest."""
+    resized = F.interpolate(torch.from_numpy(masks).unsqueeze(1).byte(), shape, mode="nearest")
+    return resized.squeeze(1).bool().numpy()
+
+
+def upsampled(maps: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """(N, h, w) -> (N, H, W), bilinear with aligned corners."""
+    return F.interpolate(maps.unsqueeze(1), shape, mode="bilinear",
+                         align_corners=True).squeeze(1)
