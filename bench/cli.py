@@ -72,7 +72,8 @@ def parser() -> Parser:
     how.add_argument("--data-root", help="folder of the datasets (default $AEXAD_DATA, else data/)")
     how.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
                                        "results/)")
-    how.add_argument("--weights", help="file or folder of pre-trained weights, looked into first")
+    how.add_argument("--weights", help="folder of pre-trained weights, looked into first; or a "
+                     "file, which serves one network")
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, … (default: cuda where "
                                                       "there is one)")
     how.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 8),

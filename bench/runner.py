@@ -83,7 +83,7 @@ class Runner:
         """Build every network once, so that missing or wrong weights show before training, and
         return what was read. A table of stored results needs no weights: those are looked at only
         where a place for them was given. Fits whose weights can't be had are left out, with the
-        reason, as long as there are others."""
+        reason, as long as there is anything else to show."""
         fits = dict.fromkeys(c.fit for c in cells) if self.options.weights else todo
         used: dict = {}
         for fit in fits:
@@ -92,7 +92,8 @@ class Runner:
                 used[kind] = self._weights_of(fit)
             if isinstance(used[kind], WeightsMissing):
                 self.without_weights[fit] = str(used[kind])
-        if todo and all(fit in self.without_weights for fit in todo):
+        stored = any(self.store.cell_info(c) for c in cells)
+        if todo and not stored and all(fit in self.without_weights for fit in todo):
             raise UserError(self.without_weights[todo[0]])
         return {k: v for k, v in used.items() if not isinstance(v, WeightsMissing)}
 

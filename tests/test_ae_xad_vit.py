@@ -160,5 +160,7 @@ def test_missing_weights_skip_a_method_and_the_others_go_on(tmp_path, monkeypatc
     assert "skipped" in out and "weights of vit_tiny: could not download it" in out
     table = csv(tmp_path / "r", "table-vit-smoke").query("metric == 'auc'").set_index("method")
     assert table.value["ae_xad_vit_scratch"] > 0 and np.isnan(table.value["ae_xad_vit"])
+    assert cli.main(words) == 0  # now the one is stored
+    assert capsys.readouterr().out == out
     assert cli.main([*words, "--methods", "ae_xad_vit"]) == 2  # nothing else to do: an error
     assert "weights of vit_tiny" in capsys.readouterr().err
