@@ -16,13 +16,12 @@ from torch import nn
 
 from bench import maps
 from methods.augment import Augmented, CopyPaste, augment, draw_batches
-from methods.base import Context, Explanation, TrainingSet
+from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from methods.encoders import ENCODERS, build_encoder
 from bench.params import param
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
-EXPLAIN_BATCH = 16
 UNSCALED = ((0.0,) * 3, (1.0,) * 3)  # mean and std that leave the input as it is
 
 
@@ -260,7 +259,7 @@ class AEXAD:
     def step(self, optimiser: torch.optim.Optimizer, data: Augmented, batch: np.ndarray,
              inputs: torch.Tensor | None) -> torch.Tensor:
         """One optimiser step; returns its loss. `inputs`: stored features, or None."""
-        x = self.tensor(data.images[batch])
+        x = self.ctx.tensor(data.images[batch])
         y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
         with torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp):
             if inputs is None:
@@ -276,22 +275,11 @@ class AEXAD:
         optimiser.step()
         return loss.detach()
 
-    @torch.no_grad()
     def frozen_features(self, images: np.ndarray) -> np.ndarray:
-        """The frozen encoder's output for every image, (U, h, w, channels) float32. The augmented
-        set is fixed before training, so each image goes through the encoder once. NHWC in memory:
-        a gathered batch is channels_last without a copy."""
+        """The frozen encoder's output for every image, (U, h, w, channels) float32: the augmented
+        set is fixed before training, so each image goes through the encoder once."""
         self.net.eval()
-        first = self.net.features(self.tensor(images[:1])).permute(0, 2, 3, 1)
-        stored = self.ctx.array((len(images), *first.shape[1:]), np.float32)
-        for i in range(0, len(images), EXPLAIN_BATCH):
-            found = self.net.features(self.tensor(images[i:i + EXPLAIN_BATCH]))
-            stored[i:i + EXPLAIN_BATCH] = found.permute(0, 2, 3, 1).cpu().numpy()
-        return stored
-
-    def tensor(self, images: np.ndarray) -> torch.Tensor:
-        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1], channels_last."""
-        return torch.from_numpy(images).to(self.ctx.device).permute(0, 3, 1, 2).float() / 255
+        return self.ctx.extract(images, lambda x: [self.net.features(x)])[0]
 
     # -- explanation (Section 4.3) --
 
@@ -303,7 +291,7 @@ class AEXAD:
         self.net.eval()
         e, e_norm = [], []
         for i in range(0, len(images), EXPLAIN_BATCH):
-            x = self.tensor(images[i:i + EXPLAIN_BATCH])
+            x = self.ctx.tensor(images[i:i + EXPLAIN_BATCH])
             error = (x - self.net(x)).square()
             ratio = error / self.largest_error(x, self.transform(x))
             e.append(error.mean(dim=1).cpu())

@@ -19,7 +19,7 @@ Methods know nothing of files, datasets or metrics.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ import torch
 from methods.weights import Weights
 
 
+EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
 IN_MEMORY = 2 * 1024**3  # bytes; larger arrays of a method are memory-mapped
 
 
@@ -98,6 +99,22 @@ class Context:
         array = np.memmap(path, dtype, "w+", shape=shape)
         path.unlink()  # the mapping stays; the file can't be left behind, whatever happens
         return array
+
+    def tensor(self, images: np.ndarray) -> torch.Tensor:
+        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1] on the device, channels_last."""
+        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+
+    @torch.no_grad()
+    def extract(self, images: np.ndarray,
+                network: Callable[[torch.Tensor], Sequence[torch.Tensor]]) -> list[np.ndarray]:
+        """What a frozen network makes of every image, once: for each of its outputs (B, C, h, w)
+        an array (N, h, w, C) float32. NHWC: a gathered batch is channels_last without a copy."""
+        stored = [self.array((len(images), *out.permute(0, 2, 3, 1).shape[1:]), np.float32)
+                  for out in network(self.tensor(images[:1]))]
+        for i in range(0, len(images), EXPLAIN_BATCH):
+            for array, out in zip(stored, network(self.tensor(images[i:i + EXPLAIN_BATCH]))):
+                array[i:i + EXPLAIN_BATCH] = out.permute(0, 2, 3, 1).cpu().numpy()
+        return stored
 
     def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
         """The epochs still to run, 0-based. `state`: objects with state_dict/load_state_dict that

@@ -17,12 +17,11 @@ from torch import nn
 
 from bench.params import param
 from methods.augment import Augmented, CopyPaste, augment, draw_batches
-from methods.base import Context, Explanation, TrainingSet
+from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from methods.encoders import PYRAMIDS, build_encoder
 from methods.flows import Flow, position_codes
 
 BACKBONE = "backbone."  # prefix of its tensors, where they are stored
-EXPLAIN_BATCH = 16
 ANOMALOUS_SHARE = 1 / 3  # of a batch of sampler=balanced, rounded up: 21 + 11 of 32
 
 
@@ -125,22 +124,10 @@ class BGAD:
 
     # -- features --
 
-    @torch.no_grad()
-    def features(self, images: np.ndarray) -> list[torch.Tensor]:
-        """(B, H, W, 3) uint8 -> for each level (B, h, w, C)."""
-        x = torch.from_numpy(images).to(self.ctx.device).permute(0, 3, 1, 2).float() / 255
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """(B, 3, H, W) in [0, 1] -> for each level (B, C, h, w)."""
         mean, std = self.norm
-        return [f.permute(0, 2, 3, 1) for f in self.backbone((x - mean) / std)]
-
-    def stored_features(self, images: np.ndarray) -> list[np.ndarray]:
-        """The features of every image, for each level (U, h, w, C) float32: the augmented set is
-        fixed before training, so each image goes through the frozen network once."""
-        stored = [self.ctx.array((len(images), *level.shape[1:]), np.float32)
-                  for level in self.features(images[:1])]
-        for i in range(0, len(images), EXPLAIN_BATCH):
-            for level, found in zip(stored, self.features(images[i:i + EXPLAIN_BATCH])):
-                level[i:i + EXPLAIN_BATCH] = found.cpu().numpy()
-        return stored
+        return self.backbone((x - mean) / std)
 
     # -- losses --
 
@@ -166,7 +153,8 @@ class BGAD:
         p = self.p
         self.maxima = None
         data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies())
-        features = self.stored_features(data.images)
+        # the augmented set is fixed: each image goes through the frozen network once
+        features = self.ctx.extract(data.images, self.features)
         masks = [level_masks(data.masks, level.shape[1:3]) for level in features]
         codes = [position_codes(*level.shape[1:3]).to(self.ctx.device) for level in features]
         optimiser = torch.optim.Adam(self.flows.parameters(), lr=p.lr, fused=True)
@@ -228,7 +216,9 @@ class BGAD:
         parts = []
         for i in range(0, len(images), EXPLAIN_BATCH):
             found = []
-            for flow, level in zip(self.flows, self.features(images[i:i + EXPLAIN_BATCH])):
+            x = self.ctx.tensor(images[i:i + EXPLAIN_BATCH])
+            for flow, level in zip(self.flows, self.features(x)):
+                level = level.permute(0, 2, 3, 1)
                 n, h, w, _ = level.shape
                 codes = position_codes(h, w).to(self.ctx.device)
                 where = torch.arange(h * w, device=self.ctx.device).repeat(n)

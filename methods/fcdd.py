@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import nn
 
 from bench.params import param
-from methods.base import Context, Explanation, TrainingSet
+from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from methods.encoders import ENCODERS, build_encoder
 from methods.receptive import fields, gaussian_matrix
 
@@ -49,7 +49,6 @@ JITTER = ((0.04, 0.04, 0.04, 0.04), (0.005, 0.0005, 0.0005, 0.0005))  # official
 NOISE = 0.1  # standard deviation of the added noise, of the image's (official)
 TINY = 1e-31  # official, in the logarithm
 BLUR_RADIUS = 30  # of S's second blur: 61 x 61
-EXPLAIN_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -280,9 +279,9 @@ class FCDD:
             features = torch.from_numpy(stored[batch]).to(self.ctx.device).permute(0, 3, 1, 2)
         elif self.p.augment:
             images, masks = crop(rng, images, masks)
-            features = self.net.features(add_noise(rng, jitter(rng, self.tensor(images))))
+            features = self.net.features(add_noise(rng, jitter(rng, self.ctx.tensor(images))))
         else:
-            features = self.net.features(self.tensor(images))
+            features = self.net.features(self.ctx.tensor(images))
         y = torch.from_numpy(masks).to(self.ctx.device, torch.float32)
         return self.loss(self.net.map(features), y)
 
@@ -290,24 +289,14 @@ class FCDD:
         """Minimum and maximum of each channel of the training normals after LCN; of all training
         images where there are no normals."""
         chosen = train.normals if len(train.normals) else train.anomalies
-        scaled = [lcn(self.tensor(train.images[i:i + 1])) for i in chosen]
+        scaled = [lcn(self.ctx.tensor(train.images[i:i + 1])) for i in chosen]
         self.net.low = torch.stack([x.amin(dim=(0, 2, 3), keepdim=True) for x in scaled]).amin(0)
         self.net.high = torch.stack([x.amax(dim=(0, 2, 3), keepdim=True) for x in scaled]).amax(0)
 
-    @torch.no_grad()
     def frozen_features(self, images: np.ndarray) -> np.ndarray:
         """The front's output for every image, (N, h, w, channels) float32."""
         self.net.eval()
-        shape = self.net.features(self.tensor(images[:1])).permute(0, 2, 3, 1).shape[1:]
-        stored = self.ctx.array((len(images), *shape), np.float32)
-        for i in range(0, len(images), EXPLAIN_BATCH):
-            found = self.net.features(self.tensor(images[i:i + EXPLAIN_BATCH]))
-            stored[i:i + EXPLAIN_BATCH] = found.permute(0, 2, 3, 1).cpu().numpy()
-        return stored
-
-    def tensor(self, images: np.ndarray) -> torch.Tensor:
-        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1], channels_last."""
-        return torch.from_numpy(images).to(self.ctx.device).permute(0, 3, 1, 2).float() / 255
+        return self.ctx.extract(images, lambda x: [self.net.features(x)])[0]
 
     # -- explanation --
 
@@ -316,7 +305,7 @@ class FCDD:
         self.net.eval()
         heatmaps, scores = np.empty(images.shape[:3], np.float32), np.empty(len(images))
         for i in range(0, len(images), EXPLAIN_BATCH):
-            a = self.net(self.tensor(images[i:i + EXPLAIN_BATCH]))
+            a = self.net(self.ctx.tensor(images[i:i + EXPLAIN_BATCH]))
             scores[i:i + len(a)] = a.double().mean(dim=(1, 2)).cpu().numpy()
             heatmaps[i:i + len(a)] = self.upsample(a, *images.shape[1:3]).cpu().numpy()
         if self.q.extra_blur:

@@ -78,7 +78,7 @@ def test_other_targets():
 def test_fast_step_has_the_loss_and_gradients_of_the_naive_one():
     ours, theirs = method(), method()
     data = training_set(side=64)
-    x = ours.tensor(data.images)
+    x = ours.ctx.tensor(data.images)
     y = torch.from_numpy(data.masks).unsqueeze(1).float()
     stored = torch.from_numpy(ours.frozen_features(data.images)).permute(0, 3, 1, 2)
     ours.net.train()
@@ -114,7 +114,7 @@ def test_epoch_of_a_fit_does_the_naive_steps():
     losses = []
     for i, positions in enumerate(batches):
         optimiser.param_groups[0]["lr"] = 1e-3 * 0.985 ** (i // steps)
-        x = theirs.tensor(augmented.images[positions])
+        x = theirs.ctx.tensor(augmented.images[positions])
         y = torch.from_numpy(augmented.masks[positions]).unsqueeze(1).float()
         optimiser.zero_grad()
         loss = naive_loss(x, y, network(x))
