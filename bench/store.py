@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,8 +160,3 @@ class Store:
                     np.save(file, heatmaps)
             write_file(folder / "heatmaps.npy", write)
         write_json(folder / CELL, {"status": "done", **info})
-
-    def discard(self, work: Fit | Cell) -> None:
-        """Delete what is stored of a fit or cell."""
-        folder = self.fit_dir(work) if isinstance(work, Fit) else self.cell_dir(work)
-        shutil.rmtree(folder, ignore_errors=True)

@@ -131,7 +131,8 @@ def run(job: Job) -> list[str]:
         except UserError:
             raise
         except Exception as error:  # whatever a method does wrong: kept, shown, tried again
-            store.save_failure(fit, _failure(error))
+            if store.fit_info(fit) is None:  # a finished training is never written over
+                store.save_failure(fit, _failure(error))
             progress.say(f"failed: {_one_line(error)}")
             return [f"{label}: {_one_line(error)}"]
 

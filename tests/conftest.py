@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from methods.base import TrainingSet
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -57,6 +59,16 @@ def make_category(folder: Path, *, normals: int = 6, tested: int = 3, side: int 
             corner = tuple(int(v) for v in rng.integers(0, side - side // 4, 2))
             save(folder / "test" / kind / f"{i:03d}.png", corner)
     return folder
+
+
+def training_set(side: int = 32, normals: int = 5, anomalies: int = 2) -> TrainingSet:
+    """Noise; the anomalies have one marked block."""
+    rng = np.random.default_rng(1)
+    n = normals + anomalies
+    images = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+    masks = np.zeros((n, side, side), bool)
+    masks[normals:, 8:16, 4:20] = True
+    return TrainingSet(images, masks, np.arange(n) >= normals)
 
 
 @pytest.fixture

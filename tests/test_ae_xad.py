@@ -11,8 +11,9 @@ from scipy import ndimage
 
 from bench.errors import UserError
 from bench.naive import NaiveAutoEncoder, naive_loss
+from conftest import training_set
 from methods.ae_xad import AEXAD, AEExplain, AEXADFit, AEFit, PlainAE, reduction
-from methods.base import Context, TrainingDiverged, TrainingSet
+from methods.base import Context, TrainingDiverged
 from methods.weights import Weights
 
 LIGHT = AEXADFit(encoder="resnet18", weights="random", epochs=2, batch_size=5)
@@ -20,15 +21,6 @@ LIGHT = AEXADFit(encoder="resnet18", weights="random", epochs=2, batch_size=5)
 
 def method(fit: AEXADFit = LIGHT, explain: AEExplain = AEExplain(), seed: int = 0) -> AEXAD:
     return AEXAD(fit, explain, Context("cpu", seed))
-
-
-def training_set(side: int = 32, normals: int = 5, anomalies: int = 2) -> TrainingSet:
-    rng = np.random.default_rng(1)
-    n = normals + anomalies
-    images = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
-    masks = np.zeros((n, side, side), bool)
-    masks[normals:, 8:16, 4:20] = True
-    return TrainingSet(images, masks, np.arange(n) >= normals)
 
 
 # -- loss (Equations 1 and 2) --

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from bench import plan, task
 from bench.settings import PROTOCOLS, Settings
 from bench.store import Store
 from commands import BOTTLE, run
+from conftest import training_set
 from methods import bgad
 from methods.base import Context, TrainingSet
 from methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, learning_rate
@@ -30,15 +32,6 @@ def method(fit: BGADFit = LIGHT, explain: BGADExplain = BGADExplain(), seed: int
 
 def changed(**values) -> BGADFit:
     return dataclasses.replace(LIGHT, **values)
-
-
-def training_set(side: int = 32, normals: int = 5, anomalies: int = 2) -> TrainingSet:
-    rng = np.random.default_rng(1)
-    n = normals + anomalies
-    images = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
-    masks = np.zeros((n, side, side), bool)
-    masks[normals:, 8:16, 4:20] = True
-    return TrainingSet(images, masks, np.arange(n) >= normals)
 
 
 # -- backbone --
@@ -372,7 +365,7 @@ def test_maxima_over_the_test_set_are_saved_with_the_fit(root, tmp_path):
     path = store.fit_dir(cell.fit) / "model.safetensors"
     # explained again, by another cell of the fit: the saved maxima are used and left alone
     stamp = path.stat().st_mtime_ns
-    store.discard(cell)
+    shutil.rmtree(store.cell_dir(cell))
     assert run(root, tmp_path, *words) == 0
     assert np.array_equal(np.load(store.cell_dir(cell) / "heatmaps.npy"), kept)
     assert path.stat().st_mtime_ns == stamp

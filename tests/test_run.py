@@ -296,3 +296,12 @@ def test_baseline_keeps_numbers_and_provenance(root, tmp_path):
     for cell in kept["cells"]:
         assert cell["numbers"]["auc"] == pytest.approx(table.value[cell["method"]])
         assert cell["emissions"]["fit"]["kwh"] > 0 and cell["provenance"]["fit"]["commit"]
+
+
+def test_a_failure_outside_training_does_not_undo_a_finished_fit(root, tmp_path, monkeypatch):
+    words = (*BOTTLE, "--methods", "ae_xad")
+    assert run(root, tmp_path / "r", *words) == 0
+    monkeypatch.setattr(task, "split", lambda *a: 1 / 0)
+    assert run(root, tmp_path / "r", *words, "--set", "ae_xad.k=3") == 1
+    [fit] = (tmp_path / "r").rglob("fit.json")
+    assert read_json(fit)["status"] == "done"
