@@ -1,0 +1,38 @@
+"""`methods [NAME]`: the methods, or the parameters of one."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from tabulate import tabulate
+
+import methods
+from bench.options import parameter_options
+from bench.settings import Settings
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("methods", help="the methods, or the parameters of one")
+    parameter_options(p)
+    p.add_argument("name", nargs="?", help="one method")
+    p.set_defaults(run=lambda args: show_methods(
+        args.name, Settings(args.protocol or "paper", args.epochs, args.set)))
+
+
+def show_methods(name: str | None, settings: Settings) -> int:
+    """All methods, or all parameters of one with their values under the protocol."""
+    if name is None:
+        rows = [(n, e.label, e.trained_as or "", (methods.load(n).__doc__ or "").split("\n")[0])
+                for n, e in methods.entries().items()]
+        print(tabulate(rows, ("method", "in tables", "trained as", "what it is")))
+        return 0
+    methods.entry(name)
+    for title, params in (("fit", settings.fit(name)), ("explain", settings.explain(name))):
+        owner = methods.trained_as(name) if title == "fit" else name
+        rows = [(f"{owner}.{f.name}", getattr(params, f.name), f.metadata.get("doc", ""),
+                 ", ".join(map(str, f.metadata.get("choices") or ())))
+                for f in dataclasses.fields(params)]
+        print(tabulate(rows, (f"{title} parameter", "value", "what it is", "choices"),
+                       maxcolwidths=[None, None, 60, 40]), end="\n\n")
+    return 0

@@ -1,0 +1,171 @@
+"""What commands have in common: the options that choose the work, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import methods
+from bench import plan
+from bench.emissions import check_country
+from bench.errors import UserError, nearest
+from bench.plan import Cell
+from bench.provenance import REPOSITORY
+from bench.runner import default_device
+from bench.settings import PROTOCOLS, Settings
+from bench.tables import TableDef
+from bench.task import Options
+from datasets.catalog import DATASETS, all_categories
+from datasets.category import Library
+
+COMMAND = os.environ.get("AEXAD_COMMAND", "python -m bench")
+
+
+def parameter_options(p: argparse._ActionsContainer) -> None:
+    """The options that say with which parameters."""
+    p.add_argument("--protocol", help=f"parameters: {', '.join(PROTOCOLS)} (default paper; "
+                                      f"mini on the embedded suite)")
+    p.add_argument("--epochs", type=int, help="epochs of every method")
+    p.add_argument("--set", action="append", default=[], metavar="OWNER.FIELD=VALUE",
+                   help="one parameter, OWNER a method, data or metrics; repeatable")
+
+
+def threads_option(p: argparse._ActionsContainer) -> None:
+    p.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 8),
+                   help="threads of each fit (default %(default)s)")
+
+
+def work_options() -> argparse.ArgumentParser:
+    """The options of all commands that are about cells: what to compute, and how. A parent of
+    their parsers."""
+    p = argparse.ArgumentParser(add_help=False)
+    what = p.add_argument_group("what to compute")
+    what.add_argument("--methods", help="comma-separated; default: those of the table")
+    what.add_argument("--datasets", help=f"comma-separated, of {', '.join(DATASETS)}")
+    what.add_argument("--categories", help="comma-separated, as mvtec/bottle or bottle")
+    what.add_argument("--scenario", choices=plan.SCENARIOS, help="default: the table's")
+    what.add_argument("--seeds", default="40", help="comma-separated (default 40, the authors')")
+    parameter_options(what)
+    how = p.add_argument_group("how to compute it")
+    how.add_argument("--data-root", help="folder of the datasets (default $AEXAD_DATA, else data/)")
+    how.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
+                                       "results/)")
+    how.add_argument("--weights", help="folder of pre-trained weights, looked into first; or a "
+                     "file, which serves one network")
+    how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, … (default: cuda where "
+                                                      "there is one)")
+    threads_option(how)
+    how.add_argument("--jobs", type=int, default=1, help="fits at a time (default 1)")
+    how.add_argument("--country", default="ITA", help="whose energy mix (default ITA, the paper's)")
+    how.add_argument("--checkpoint-every", type=float, default=20.0, metavar="SECONDS",
+                     help="how much of a fit an interruption may cost (default 20)")
+    how.add_argument("--keep-maps", action="store_true", help="keep the heatmaps (float32)")
+    how.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    return p
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command line understood: settings, rows, and how to run."""
+
+    settings: Settings
+    options: Options
+    rows: list[tuple[str, str]] | None  # None: the table's own
+    embedded: bool
+    looked_in: Path
+    seeds: list[int]
+    args: argparse.Namespace
+
+
+def understand(args: argparse.Namespace) -> Request:
+    """Check every option before anything runs (UserError)."""
+    root = _data_root(args.data_root)
+    cache = Path(os.environ.get("AEXAD_CACHE", REPOSITORY / ".cache"))
+    rows = _rows(args.datasets, args.categories)
+    library = Library(root, cache)
+    found = any(library.locate(d, c) for d, c in all_categories(tuple(DATASETS)) if d != "embedded")
+    embedded = not found if rows is None else all(d == "embedded" for d, _ in rows)
+    settings = Settings(args.protocol or ("mini" if embedded else "paper"), args.epochs, args.set)
+    for name, value in (("threads", args.threads), ("jobs", args.jobs)):
+        if value < 1:
+            raise UserError(f"--{name} {value}: must be at least 1")
+    results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    options = Options(results, root, cache, Path(args.weights) if args.weights else None,
+                      _device(args.device), args.threads, check_country(args.country),
+                      keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every)
+    return Request(settings, options, rows, embedded, root, _seeds(args.seeds), args)
+
+
+def _data_root(given: str | None) -> Path:
+    asked = given or os.environ.get("AEXAD_DATA")
+    if asked and not Path(asked).is_dir():
+        raise UserError(f"{'--data-root' if given else 'AEXAD_DATA'} {asked}: no such folder")
+    return Path(asked) if asked else REPOSITORY / "data"
+
+
+def _rows(datasets: str | None, categories: str | None) -> list[tuple[str, str]] | None:
+    """The (dataset, category) pairs asked for, in the paper's order; None: nothing was asked."""
+    names = words(datasets) or list(DATASETS)
+    for name in names:
+        if name not in DATASETS:
+            raise UserError(f"unknown dataset '{name}'{nearest(name, DATASETS)}")
+    pairs = all_categories(tuple(d for d in DATASETS if d in names))
+    if not categories:
+        return pairs if datasets else None
+    wanted = set()
+    for word in words(categories):
+        found = [p for p in pairs if word in (p[1], "/".join(p))]
+        exact = [p for p in found if word == "/".join(p)]
+        if not found:
+            known = ["/".join(p) for p in pairs] + [p[1] for p in pairs]
+            raise UserError(f"unknown category '{word}'{nearest(word, known)}")
+        if len(found) > 1 and not exact:
+            raise UserError(f"category '{word}' is in several datasets: write "
+                            f"{' or '.join('/'.join(p) for p in found)}")
+        wanted.add((exact or found)[0])
+    return [p for p in pairs if p in wanted]
+
+
+def words(text: str | None) -> list[str]:
+    return [w for w in (text or "").replace(",", " ").split() if w]
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(w) for w in words(text)]
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0 or max(seeds) >= 2**32:
+        raise UserError(f"--seeds {text}: expected whole numbers such as 40,41,42")
+    return list(dict.fromkeys(seeds))
+
+
+def _device(text: str) -> str:
+    if text == "auto":
+        return default_device()
+    try:
+        kind = torch.device(text).type
+    except RuntimeError:
+        kind = "unknown"
+    if kind not in ("cpu", "cuda"):
+        raise UserError(f"--device {text}: expected cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {text}: no CUDA device is visible to torch")
+    return text
+
+
+def table_cells(request: Request, definition: TableDef
+                ) -> tuple[list[Cell], list[tuple[str, str]], list[str]]:
+    """The cells of a table as asked for, its rows and its methods."""
+    args = request.args
+    names = words(args.methods) or [m for m in definition.methods if m in methods.entries()]
+    for name in names:
+        methods.entry(name)
+    datasets = ("embedded",) if request.embedded else definition.datasets
+    rows = request.rows if request.rows is not None else all_categories(datasets)
+    scenario = args.scenario or definition.scenario
+    return (plan.cells(request.settings, names, rows, scenario, request.seeds), rows, names)
