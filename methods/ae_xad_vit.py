@@ -180,8 +180,9 @@ class AEXADViT(AEXAD):
         data, _ = super().prepare(train)
         images, n = data.images.copy(), len(train.images)
         rng = np.random.default_rng([self.ctx.seed, 3])
-        noise = rng.normal(0, self.p.noise * 255, images[n:].shape)
-        images[n:] = np.clip(images[n:] + noise, 0, 255).round().astype(np.uint8)
+        for image in images[n:]:
+            noise = rng.normal(0, self.p.noise * 255, image.shape)
+            image[:] = np.clip(image + noise, 0, 255).round()
         batch = self.p.batch_size
         n_anomalies = math.floor(batch * self.p.anom_frac + 1e-9)
         drawn = (len(train.normals), batch - n_anomalies) if len(train.normals) else (n, batch)

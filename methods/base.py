@@ -31,7 +31,7 @@ from methods.weights import Weights
 
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
-IN_MEMORY = 2 * 1024**3  # bytes; larger arrays of a method are memory-mapped
+IN_MEMORY = 2 * 1024**3  # bytes of a method's arrays together; what goes beyond is memory-mapped
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,13 @@ class Context:
         self.weights = weights or Weights()
         self.scratch = scratch  # a folder for large temporary arrays; None: keep them in memory
         self.losses: list[float] = []
-        self._arrays = 0
+        self._arrays = self._held = 0  # arrays in files, bytes in memory
 
     def array(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-        """An uninitialised array; a large one lives in a file that is mapped, not in memory."""
+        """An uninitialised array; where there is too much, in a file that is mapped."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        if self.scratch is None or size <= IN_MEMORY:
+        if self.scratch is None or self._held + size <= IN_MEMORY:
+            self._held += size
             return np.empty(shape, dtype)
         self._arrays += 1
         path = self.scratch / f"array-{self._arrays}.bin"

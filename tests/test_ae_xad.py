@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from bench.errors import UserError
-from bench.naive import NaiveAutoEncoder, naive_loss
+from bench.speed.ae_xad import NaiveAutoEncoder, naive_loss
 from conftest import training_set
 from methods.ae_xad import AEXAD, AEExplain, AEXADFit, AEFit, PlainAE, reduction
 from methods.base import Context, TrainingDiverged
@@ -201,6 +201,13 @@ def test_features_beyond_the_limit_are_mapped_and_equal(monkeypatch, tmp_path):
     outside = m.frozen_features(data.images)
     assert isinstance(outside, np.memmap) and np.array_equal(inside, outside)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_limit_is_on_a_methods_arrays_together(monkeypatch, tmp_path):
+    monkeypatch.setattr("methods.base.IN_MEMORY", 100)
+    ctx = Context("cpu", 0, scratch=tmp_path)
+    kinds = [type(ctx.array((n,), np.float32)) for n in (15, 15, 10)]  # 60, 60 and 40 bytes
+    assert kinds == [np.ndarray, np.memmap, np.ndarray]
 
 
 def test_nan_loss_names_epoch_and_last_good_loss(monkeypatch):

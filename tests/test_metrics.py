@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
-from bench import bench_metrics, maps, metrics
+from bench import maps, metrics
+from bench.speed import metrics as speed_of_metrics
 
 small_ints = st.integers(-20, 20)  # many ties, and exact in every float type
 classes = st.lists(small_ints, min_size=1, max_size=30).map(lambda v: np.array(v, np.float32))
@@ -385,14 +386,14 @@ def test_pooled_without_a_class():
 
 
 def test_benchmark_runs_and_reports():
-    rows = bench_metrics.run(repeats=1)
+    rows = speed_of_metrics.run(repeats=1)
     assert len(rows) == 2
     assert all(isinstance(name, str) and naive > 0 and ours > 0 for name, naive, ours in rows)
 
 
 def test_benchmark_refuses_wrong_numbers(monkeypatch):
     real = metrics.image_metrics
-    monkeypatch.setattr(bench_metrics, "image_metrics",
+    monkeypatch.setattr(speed_of_metrics, "image_metrics",
                         lambda h, m: real(h, m) | {"auc": math.nan})
     with pytest.raises(RuntimeError, match="auc"):
-        bench_metrics.run(repeats=1)
+        speed_of_metrics.run(repeats=1)

@@ -1,4 +1,4 @@
-"""How much faster our per-image metrics are than scikit-learn's: `python -m bench.bench_metrics`.
+"""How much faster our per-image metrics are than scikit-learn's: `python -m bench.speed.metrics`.
 
 Both sides run in turn in the same process on the same map, and must agree before they are timed.
 """

@@ -1,0 +1,77 @@
+"""What the benchmark compares is the same work, and it says so when it isn't."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from bench import cli
+from bench.speed import ae_xad, bgad, case, fcdd, memory, metrics, report
+from methods.ae_xad import AEXAD, AEFit, AEXADFit, PlainAE
+
+SMALL = {
+    "ae_xad": lambda: ae_xad.frozen("ae_xad", "ResNet-18", AEXAD, AEXADFit(
+        encoder="resnet18", weights="random", batch_size=4), size=64),
+    "ae": lambda: ae_xad.frozen("ae", "ResNet-18", PlainAE, AEFit(
+        encoder="resnet18", weights="random", batch_size=4), size=64),
+    "ae_xad_vit": lambda: ae_xad.vit(size=32),
+    "fcdd": lambda: fcdd.case("Lite0", size=64, net="efficientnet_lite0", batch_size=4),
+    "fcdd stored": lambda: fcdd.case("VGG-11", size=64, batch_size=4, augment=False,
+                                     freeze_bn_stats=True),
+    "bgad": lambda: bgad.case("Lite0", size=64, backbone="efficientnet_lite0", batch_size=4),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_naive_and_ours_have_the_same_losses_step_after_step(name):
+    made = SMALL[name]()
+    losses = [(made.naive(), made.ours()) for _ in range(3)]
+    for naive, ours in losses:
+        assert ours == pytest.approx(naive, rel=case.LOSS_TOLERANCE)
+    assert losses[2][1] != losses[0][1]  # a step changes something
+
+
+def test_a_measurement_has_times_and_shares_that_add_up():
+    made = SMALL["ae_xad"]()
+    timing = case.measure(made, rounds=1)
+    assert timing.naive > 0 and timing.ours > 0 and timing.once > 0
+    assert {"reduction", "blocks", "backward", "optimiser", "rest"} == set(timing.shares)
+    assert sum(timing.shares.values()) == pytest.approx(1)
+    assert all(share > 0 for share in timing.shares.values())
+    assert torch.Tensor.backward.__name__ == "backward"  # and everything is as it was
+
+
+def test_another_loss_is_not_timed():
+    made = SMALL["ae"]()
+    wrong = case.Case(**{**vars(made), "naive": lambda: 1.01 * made.naive()})
+    with pytest.raises(case.WrongNumbers, match="ae: the naive loss is"):
+        case.measure(wrong, rounds=1)
+
+
+def test_memory_of_a_training_is_of_its_own_process():
+    found = memory.peak("ae_xad", threads=1, n=24, size=64, in_epochs=0.2)
+    assert 0.1 < found["start_gib"] < found["peak_gib"] < 4
+
+
+def test_the_report_has_every_method_and_fails_where_one_is_slow(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(report, "CASES", {"ae": lambda: iter([SMALL["ae"]()])})
+    monkeypatch.setattr(memory, "peak", lambda *_: {"peak_gib": 6.5, "start_gib": 1.0})
+    monkeypatch.setattr(metrics, "run", lambda: [("AUC", 0.02, 0.001)])
+    slow = case.Timing(1.0, 2.0, 0.1, {"backward": 1.0})
+    monkeypatch.setattr(report, "measure", lambda made: slow)
+    out = tmp_path / "speed.json"
+    assert cli.main(["benchmark", "--methods", "ae", "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "0.5x" in printed.out and "6.50" in printed.out and "20.0x" in printed.out
+    assert "slower than its naive reference: ae" in printed.err
+    assert "over the limit: ae" in printed.err
+    stored = json.loads(out.read_text())
+    assert stored["training"][0]["ratio"] == 0.5 and stored["memory"][0]["peak_gib"] == 6.5
+    assert stored["provenance"]["threads"]
+
+
+def test_an_unknown_method_has_no_benchmark(capsys):
+    assert cli.main(["benchmark", "--methods", "fcd"]) == 2
+    assert "did you mean 'fcdd'" in capsys.readouterr().err
