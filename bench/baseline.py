@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from bench.errors import UserError
 from bench.plan import Cell
 from bench.store import Store, write_json
 
 
-def save(path: Path, cells: Sequence[Cell], store: Store, command: str, note: str) -> int:
-    """Write the finished ones of `cells` to a JSON file; returns how many there are.
-
-    Each entry has what the cell and its fit declare, its numbers, the emissions of training and
-    explaining, and where it was computed. `note`: what a reader must know about the data.
-    """
-    entries = [_entry(cell, info, store.fit_info(cell.fit) or {})
-               for cell in cells if (info := store.cell_info(cell))]
-    write_json(path, {"command": command, "note": note, "cells": entries})
+def save(path: Path, cells: Sequence[Cell], store: Store, command: str, note: str,
+         settings: dict[str, Any]) -> int:
+    """Write the finished ones of `cells` to a JSON file; returns how many there are. `note`: what
+    a reader must know about the data; settings: protocol, epochs and set as they were given."""
+    entries = [entry(cell, store) for cell in cells if store.cell_info(cell)]
+    write(path, entries, command, note, settings=settings)
     return len(entries)
 
 
-def _entry(cell: Cell, info: dict[str, Any], fit: dict[str, Any]) -> dict[str, Any]:
+def write(path: Path, entries: Sequence[dict[str, Any]], command: str, note: str,
+          **more: Any) -> None:
+    write_json(path, {"command": command, "note": note, "cells": entries, **more})
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The content of such a file. Raises UserError when it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if all({"method", "declared", "fit", "numbers"} <= e.keys() for e in content["cells"]):
+            return content
+        reason = "an entry lacks its method, declared, fit or numbers"
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such baseline; make one with check --update, or with "
+                        f"--save-baseline of a table") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise UserError(f"{path}: not a baseline ({reason}); make it anew with check --update, or with "
+                    f"--save-baseline of a table")
+
+
+def entry(cell: Cell, store: Store) -> dict[str, Any]:
+    """What a baseline says of a finished cell: what it and its fit declare, its numbers, the
+    emissions of training and explaining, and where it was computed."""
+    info, fit = store.cell_info(cell), store.fit_info(cell.fit) or {}
     losses = fit.get("losses", [])
     return {"method": cell.method, "key": cell.key, "declared": info["declared"],
             "fit": info["fit"], "numbers": info["numbers"], "n_train": fit.get("n_train"),
             "last_loss": losses[-1] if losses else None,
             "emissions": {"fit": fit.get("emissions"), "explain": info["emissions"]},
             "provenance": {"fit": fit.get("provenance"), "explain": info["provenance"]},
+            "test_sha256": _test_images(store.cell_dir(cell) / "images.parquet"),
             "data_sha256": info["data_sha256"], "weights_sha256": info["weights_sha256"]}
+
+
+def _test_images(path: Path) -> str:
+    """A hash of which images were tested, in their order."""
+    ids = pd.read_parquet(path, columns=["id"])["id"]
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()

@@ -97,7 +97,7 @@ def understand(args: argparse.Namespace) -> Request:
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
                       _device(args.device), args.threads, check_country(args.country),
                       keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every)
-    return Request(settings, options, rows, embedded, root, _seeds(args.seeds), args)
+    return Request(settings, options, rows, embedded, root, _seeds(args.seeds or "40"), args)
 
 
 def _data_root(given: str | None) -> Path:

@@ -55,7 +55,9 @@ def table(request: Request, definition: TableDef) -> int:
     _write(request, definition, made)
     if args.save_baseline:
         command = f"{COMMAND} {shlex.join(args.words)}"
-        count = baseline.save(Path(args.save_baseline), cells, runner.store, command, args.note)
+        given = {"protocol": settings.protocol, "epochs": args.epochs, "set": args.set}
+        count = baseline.save(Path(args.save_baseline), cells, runner.store, command, args.note,
+                              given)
         print(f"written: {args.save_baseline} ({count} cells)", file=sys.stderr)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
