@@ -29,8 +29,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class Check:
-    """One check. `checked` counts `unit`s ('cells'); `rule` says with the paper's own section,
-    equation or table what must hold; `sentence` says in plain words what was found."""
+    """One check.
+
+    rule: what must hold, with the paper's own section, equation or table. checked: how many
+    `unit`s ('cells'). meaning: one plain sentence, what the result means. more: what else there is
+    to say.
+    """
 
     id: str
     title: str
@@ -38,7 +42,8 @@ class Check:
     unit: str
     checked: int
     disagreements: tuple[Disagreement, ...]
-    sentence: str
+    meaning: str
+    more: str = ""
     listings: tuple[Listing, ...] = ()
 
     @property

@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.audit.check import Check, Disagreement, Listing, listed
 from bench.audit.printed import (
-    COMPARED, LABELS, LOWER_IS_BETTER, Tables, groups, place, table_name, text)
+    COMPARED, LABELS, LOWER_IS_BETTER, Tables, groups, mean_text, place, table_name, text)
 from bench.render import METRICS
 from datasets.catalog import DATASETS
 
@@ -84,11 +84,11 @@ def check_claims(tables: Tables) -> Check:
     return Check(
         "claims", "What the text says about the tables",
         f"Each sentence is read as a count over rows. “More than half” and “majority” mean more "
-        f"than half, “almost all” at least {ALMOST_ALL:.0%}, “approximately” within {ABOUT:g} of "
-        f"the ratio, “all” and “always” every row.",
+        f"than half, “almost all” and “nearly all” at least {ALMOST_ALL:.0%}, “approximately” "
+        f"within {ABOUT:g} of the ratio, “all” and “always” every row.",
         "claims", len(claims), off,
-        f"{holding} claims hold, {ties} hold only when shared first places count as won, "
-        f"{len(off)} do not hold as they are written.",
+        f"{holding} claims hold, {ties} hold only when ties count in their favour, {len(off)} do "
+        f"not hold as they are written.", "",
         (Listing("All claims", ("section", "the text says", "read as", "the tables say", "verdict"),
                  tuple((c.section, f"“{c.quote}”", c.reading, c.found, c.verdict)
                        for c in claims)),
@@ -103,7 +103,7 @@ def _means_listing(tables: Tables) -> Listing:
             title = DATASETS[dataset].title if dataset else "all categories"
             found = {k: means(tables, table, k, f"{dataset}/" if dataset else "") for k in metrics}
             rows.append((table_name(table), title, *(
-                " / ".join(f"{found[k][m]:.3f}" for k in metrics) for m in COMPARED)))
+                " / ".join(mean_text(found[k][m]) for k in metrics) for m in COMPARED)))
     return Listing("Means over categories, which the paper does not print (AUC / F1 / IoU)",
                    ("table", "dataset", *(LABELS[m] for m in COMPARED)), tuple(rows))
 
@@ -183,7 +183,7 @@ def anomalies_only(tables: Tables) -> Iterator[Claim]:
         yield Claim("5.3", "the method that behaves better, besides AE-XAD, is FCCD, while in the "
                            "standard setting is BGAD",
                     f"{LABELS[better]} above {LABELS[worse]} in the means of {table_name(table)}",
-                    "; ".join(f"{METRICS[k]} {v[better]:.3f} to {v[worse]:.3f}"
+                    "; ".join(f"{METRICS[k]} {mean_text(v[better])} to {mean_text(v[worse])}"
                               for k, v in found.items()),
                     _verdict(all(v[better] > v[worse] for v in found.values())))
 
@@ -213,7 +213,8 @@ def _extreme(tables: Tables, quote: str, method: str,
     rows = [(table, row, v) for table in ("table5", "table6") for row, v in tables[table].items()]
     off = [place(row, table) for table, row, v in rows if v[method] != pick(v.values())]
     most = "most" if pick is max else "least"
-    return Claim("5.4", quote, f"{LABELS[method]} emits {most} in almost all rows of Tables 5 and 6",
+    return Claim("5.4", quote,
+                 f"{LABELS[method]} emits {most} in almost all rows of Tables 5 and 6",
                  f"{len(rows) - len(off)} of {len(rows)}; not on {listed(off) or 'none'}",
                  _verdict(len(rows) - len(off) >= ALMOST_ALL * len(rows)))
 
@@ -234,7 +235,7 @@ def detection(tables: Tables) -> Iterator[Claim]:
     yield Claim("5.5", "it achieves the highest AUC in more than half of the evaluated datasets",
                 "best in more than half of Table 9's rows",
                 f"{found}; means over rows: "
-                + ", ".join(f"{LABELS[m]} {mean[m]:.3f}" for m in COMPARED),
+                + ", ".join(f"{LABELS[m]} {mean_text(mean[m])}" for m in COMPARED),
                 _verdict(2 * len(found.alone) > found.rows, 2 * found.best > found.rows))
 
 

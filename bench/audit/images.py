@@ -8,6 +8,7 @@ from datasets.catalog import DATASETS, Dataset
 
 PER_TYPE = Dataset.per_type  # Section 5.1: three of each kind of anomaly train
 
+
 def check_stated_sizes(tables: Tables) -> Check:
     """The sizes of the datasets in Section 5.1 against the public ones, and the tables' rows."""
     known, off, checked = facts(), [], 0

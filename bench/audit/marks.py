@@ -40,6 +40,12 @@ def _named(table: str, values: dict[str, float], chosen: list[str]) -> str:
     return listed([f"{LABELS[m]} {text(table, values[m])}" for m in chosen]) or "none"
 
 
+def _meaning(mark: str, rank: str, wrong: int, missing: int) -> str:
+    right = (f"{wrong} {mark} numbers are not the {rank}" if wrong else
+             f"Every {mark} number is the {rank}")
+    return f"{right}; in {missing} comparisons nothing is {mark}." if missing else f"{right}."
+
+
 def check_best(tables: Tables) -> Check:
     """Bold numbers are the best ones."""
     off, checked = [], 0
@@ -58,8 +64,7 @@ def check_best(tables: Tables) -> Check:
         "of a row is bold (the highest in Tables 1, 2, 4, 9, the lowest in Tables 5 to 8). Where "
         "several are equal, any of them may be.",
         "comparisons", checked, tuple(off),
-        f"{wrong} bold numbers are not the best of their row; in {len(off) - wrong} comparisons "
-        f"nothing is bold." if off else "Every bold number is the best of its row.")
+        _meaning("bold", "best", wrong, len(off) - wrong))
 
 
 def check_runner_up(tables: Tables) -> Check:
@@ -92,9 +97,9 @@ def check_runner_up(tables: Tables) -> Check:
         "a row is italic, that is the next number after the best (or one that equals a bold "
         "best).",
         "comparisons", checked, tuple(off),
-        f"{wrong} italic numbers are not the runner-up; in {missing} comparisons nothing is "
-        f"italic. Missing italics mislead nobody, and may have been lost when the text of the "
-        f"paper was extracted." if off else "Every runner-up is italic.")
+        _meaning("italic", "runner-up", wrong, missing),
+        "Marks may also have been lost when the text of the paper was extracted." if missing
+        else "")
 
 
 def _flat(marks: dict) -> list[str]:

@@ -37,14 +37,14 @@ def check_chance(tables: Tables) -> Check:
     lowers = sum(v["ae_filter"] < v["ae"] for v in tables["table1"].values())
     return Check(
         "ae-below-chance", "The plain autoencoder of Table 1 against chance",
-        "A map of random numbers has AUC 0.5 (Table 1). A trained autoencoder is expected to "
-        "reconstruct anomalies no better than the rest of the image (Section 2.2), which gives "
-        "0.5 or more.",
+        "Table 1 prints pixel-wise AUCs; a map of random numbers has 0.5. A trained autoencoder "
+        "is expected to reconstruct anomalies no better than the rest of the image (Section 2.2), "
+        "which gives 0.5 or more.",
         "categories", len(tables["table1"]), off,
         f"On {len(off)} of {len(tables['table1'])} categories the baseline of the ablation points "
-        f"away from the anomaly, worse than random numbers would. That is unusual for a trained "
-        f"autoencoder, and makes what AE-XAD gains over it look larger. (Filtering lowers its AUC "
-        f"on {lowers} categories.)" if off else "The baseline is nowhere worse than chance.",
+        f"away from the anomaly." if off else "The baseline is nowhere worse than chance.",
+        (f"That is unusual for a trained autoencoder, and makes AE-XAD's gain over it look larger. "
+         f"Filtering lowers its AUC on {lowers} categories.") if off else "",
         (Listing("What filtering adds to the AUC (Table 1)", ("category", "to AE", "to AE-XAD∖F"),
                  rows),))
 
@@ -82,9 +82,9 @@ def check_bounds(tables: Tables) -> Check:
         "F1 / (2 − F1) ≤ IoU ≤ F1 (Jensen's inequality), within rounding.",
         "pairs of means", checked, tuple(off),
         "These means cannot come from the same images." if off else
-        "Every pair of means is possible."
-        + (f" In {len(rows)} row(s) the two metrics rank the methods differently, which means "
-           f"allow." if rows else ""),
+        "Every pair of means is possible.",
+        "Where the two metrics rank the methods differently (below), that is possible for means."
+        if rows else "",
         (Listing("Ranked differently by mean F1 and mean IoU", ("row", "by F1", "by IoU"),
                  tuple(rows)),) if rows else ())
 
@@ -108,8 +108,10 @@ def check_empty(tables: Tables) -> Check:
         f"others; F1 below {NO_F1} says that the binary heatmap finds none. The binary heatmap is "
         f"what exceeds the mean plus one standard deviation of the map (Section 4.3).",
         "cells", checked, tuple(off),
-        f"No contradiction, but a limit of the threshold: where half of a map or more is near "
-        f"its maximum nothing exceeds mean plus standard deviation, so that {listed(list(concerned))} "
-        f"gets F1 = 0 and an infinite or huge trade-off score however well its map ranks the pixels. "
-        f"Comparisons in F1 and IoU depend on this threshold, those in AUC do not." if off else
-        "No heatmap that ranks well is lost to the threshold.")
+        f"F1 and AUC say opposite things about these maps of {listed(list(concerned))}: the "
+        f"threshold finds nothing in a map that ranks the pixels well." if off else
+        "No heatmap that ranks well is lost to the threshold.",
+        "No error of computation, but a limit of the threshold: where half of a map or more is "
+        "near its maximum, nothing exceeds mean plus standard deviation. F1 and IoU are then 0 and "
+        "the trade-off scores infinite or huge. Comparisons in F1 and IoU depend on this "
+        "threshold, those in AUC do not." if off else "")

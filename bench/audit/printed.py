@@ -95,6 +95,11 @@ def short(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1000 or math.isinf(value) else f"{value:.0f}"
 
 
+def mean_text(value: float) -> str:
+    """A mean of printed numbers with three decimals, halves up."""
+    return f"{value + _SLACK:.3f}"
+
+
 def table_name(table: str) -> str:
     """'table7' -> 'Table 7'."""
     return f"Table {table.removeprefix('table')}"

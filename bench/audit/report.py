@@ -22,18 +22,19 @@ INTRODUCTION = (
     "only where no such numbers fit. A star marks the scenario in which only anomalies train "
     "(Tables 4, 6 and 8). AE∪F is the autoencoder with the filter, AE-XAD∖F is AE-XAD without it. "
     "E is an emission in grams of CO2, m a metric (AUC, F1 or IoU), T the trade-off score.")
+SUMMARY = ("check", "numbers", "disagree", "what it means")
 COLUMNS = ("where", "printed", "computed or expected")
 
 
 def markdown(checks: Sequence[Check]) -> str:
     """The whole report in GitHub's Markdown."""
     parts = [f"# {TITLE}", *INTRODUCTION,
-             _grid(_md, ("check", "numbers", "disagree"), [
+             _grid(_md, SUMMARY, [
                  (f"[{k}. {check.title}](#{_anchor(k, check)})", *_counts(check))
                  for k, check in enumerate(checks, 1)])]
     for k, check in enumerate(checks, 1):
         parts += [f"## {k}. {check.title}", f"**Rule.** {_md(check.rule)}",
-                  f"**Result.** {_md(_result(check))} {_md(check.sentence)}"]
+                  f"**Result.** {_md(_result(check))}"]
         if check.disagreements:
             parts.append(_grid(_md, COLUMNS, _rows(check)))
         for listing in check.listings:
@@ -47,12 +48,12 @@ def terminal(checks: Sequence[Check], width: int) -> str:
         return textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False)
 
     parts = [TITLE.upper(), *map(wrap, INTRODUCTION),
-             _plain(width, ("check", "numbers", "disagree"), [
+             _plain(width, SUMMARY, [
                  (f"{k}. {check.title}", *_counts(check)) for k, check in enumerate(checks, 1)])]
     for k, check in enumerate(checks, 1):
         title = wrap(f"{k}. {check.title}")
         parts += [f"{title}\n{'=' * min(width, max(map(len, title.splitlines())))}",
-                  wrap(f"Rule: {check.rule}"), wrap(f"Result: {_result(check)} {check.sentence}")]
+                  wrap(f"Rule: {check.rule}"), wrap(f"Result: {_result(check)}")]
         if check.disagreements:
             parts.append(_plain(width, COLUMNS, _rows(check)))
         for listing in check.listings:
@@ -67,14 +68,15 @@ def as_json(checks: Sequence[Check]) -> dict[str, list[dict]]:
                        for check in checks]}
 
 
-def _counts(check: Check) -> tuple[str, str]:
-    return f"{check.checked} {check.unit}", str(check.disagreeing or "–")
+def _counts(check: Check) -> tuple[str, str, str]:
+    return f"{check.checked} {check.unit}", str(check.disagreeing or "–"), check.meaning
 
 
 def _result(check: Check) -> str:
     n = check.disagreeing
-    return (f"{n} of {check.checked} {check.unit} disagree{'s' if n == 1 else ''}." if n else
-            f"None of {check.checked} {check.unit} disagrees.")
+    count = (f"{n} of {check.checked} {check.unit} disagree{'s' if n == 1 else ''}." if n else
+             f"None of {check.checked} {check.unit} disagrees.")
+    return " ".join(filter(None, (count, check.meaning, check.more)))
 
 
 def _rows(check: Check) -> list[tuple[str, ...]]:

@@ -48,12 +48,13 @@ def check_tradeoffs(tables: Tables, table: str) -> Check:
     explained = _explained(tables, table, [number for number, *_ in off])
     return Check(
         f"tradeoff-{table}",
-        f"Trade-off scores of {table_name(table)} from the emissions of {table_name(emissions)} "
-        f"and the metrics of {table_name(quality)}",
-        f"Equation 5 (Section 5.4): T(m) = E (1 − m) / m. E and m are printed rounded, so each can "
-        f"be up to half a unit of its last digit higher or lower; some such E and m must give a T "
-        f"that is printed as in {table_name(table)}.",
-        "scores", checked, disagreements, _sentence(table, off, explained),
+        f"Trade-off scores of {table_name(table)}, recomputed from Tables {emissions[5:]} and "
+        f"{quality[5:]}",
+        f"Equation 5 (Section 5.4): T(m) = E (1 − m) / m. E (of {table_name(emissions)}) and m (of "
+        f"{table_name(quality)}) are printed rounded, so each can be up to half a unit of its last "
+        f"digit higher or lower; some such E and m must give a T that is printed as in "
+        f"{table_name(table)}.",
+        "scores", checked, disagreements, _meaning(table, explained), _more(table, explained),
         (_listing(explained, table),) if explained else ())
 
 
@@ -74,21 +75,28 @@ def _explained(tables: Tables, table: str, off: list[Number]
     return found
 
 
-def _sentence(table: str, off: list, explained: dict) -> str:
+def _meaning(table: str, explained: dict) -> str:
     emissions, quality = map(table_name, MADE_OF[table])
-    name = table_name(table)
-    if not off:
-        return (f"Every score of {name} follows from the printed emissions and metrics; nothing "
-                f"needs an explanation.")
-    metrics = sum(low > high for _, (low, high) in explained.values())
-    by_method: dict[str, list[str]] = {}
+    if not explained:
+        return f"Every score follows from what {emissions} and {quality} print."
+    methods: dict[str, list[str]] = {}
     for row, method in explained:
-        by_method.setdefault(LABELS[method], []).append(place(row, table))
-    where = "; ".join(f"{method} on {listed(rows)}" for method, rows in by_method.items())
-    return (f"These scores were not computed from what {emissions} and {quality} print: {where}. "
-            f"For {metrics} of these {len(explained)} pairs of method and category not even "
-            f"another emission would explain the scores together, so that at least one of their "
-            f"metrics was another than {quality} prints.")
+        methods.setdefault(place(row, table), []).append(LABELS[method])
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for row, names in methods.items():
+        rows.setdefault(tuple(names), []).append(row)
+    where = "; ".join(f"{listed(list(names))} on {listed(where)}" for names, where in rows.items())
+    return f"These scores were not computed from what {emissions} and {quality} print: {where}."
+
+
+def _more(table: str, explained: dict) -> str:
+    if not explained:
+        return ""
+    quality, pairs = table_name(MADE_OF[table][1]), len(explained)
+    metrics = sum(low > high for _, (low, high) in explained.values())
+    return (f"Of the {pairs} pairs of method and category, {pairs - metrics} could be explained by "
+            f"another emission; for {metrics} no emission fits all their scores, so that at least "
+            f"one metric behind them was another than {quality} prints.")
 
 
 def _listing(explained: dict, table: str) -> Listing:
@@ -121,16 +129,16 @@ def check_winners(tables: Tables) -> Check:
                     _ranking({m: text(table, v) for m, v in printed.items()}, best),
                     _ranking({m: short(v) for m, v in computed.items()},
                              min(computed, key=computed.get))))
-    sentence = (
-        f"In {len(off)} of {checked} comparisons the best trade-off belongs to another method than "
-        f"the printed one; the first place of all others stands, also where scores disagree."
-        if off else "Wherever a score disagrees, the method with the best trade-off is the same.")
+    meaning = (
+        f"In {len(off)} comparisons the best trade-off belongs to another method than the printed "
+        f"one; all other first places stand." if off else
+        "The method with the best trade-off is everywhere the printed one.")
     return Check(
         "tradeoff-winners", "Which method has the best trade-off, printed and recomputed",
         "The lowest T(m) of a row is the best (Section 5.4). A row disagrees when the method with "
         "the lowest printed T is beaten by another for all E and m that the printed ones can "
         "stand for (Equation 5).",
-        "comparisons", checked, tuple(off), sentence)
+        "comparisons", checked, tuple(off), meaning)
 
 
 def _ranking(scores: dict[str, str], best: str) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench.audit.check import Check, Disagreement, Listing, listed
 from bench.audit.printed import (
-    COMPARED, LABELS, Tables, attainable, facts, place, text)
+    COMPARED, LABELS, Tables, attainable, facts, mean_text, place, text)
 from bench.render import METRICS
 from datasets.catalog import DATASETS
 
@@ -60,9 +60,8 @@ def check_blocks(tables: Tables) -> Check:
         "For one image IoU = F1 / (2 − F1), which grows with F1. So one method beats another in "
         "IoU on exactly the images on which it does in F1, and both parts hold the same numbers.",
         "pairs of cells", checked, tuple(off),
-        f"On {titles} F1 and IoU cannot have been computed from the same binary heatmaps (or the "
-        f"same images); on the other datasets the parts coincide." if off else
-        "The two parts coincide, as they must.")
+        f"On {titles} F1 and IoU were not computed from the same binary heatmaps and images."
+        if off else "The two parts coincide, as they must.")
 
 
 def check_sums(tables: Tables) -> Check:
@@ -91,14 +90,14 @@ def check_sums(tables: Tables) -> Check:
     auc = any(f", {METRICS['auc']}," in row[0] for row in rows)
     return Check(
         "win-rates-sums", "Sums and chains of Table 3",
-        "Table 3: p(A > B) + p(B > A) is at most 1, and what is missing to 1 are ties; and whoever "
-        "beats C by A beats B or has B beat C: p(A > C) ≤ p(A > B) + p(B > C). Both within "
-        "rounding.",
+        "On one image A cannot both beat B and lose to it, so p(A > B) + p(B > A) is at most 1; "
+        "what is missing to 1 are ties. And where A beats C, it also beats B or B beats C: "
+        "p(A > C) ≤ p(A > B) + p(B > C). Both within rounding.",
         "inequalities", checked, tuple(off),
-        ("No set of images has such shares." if off else "All shares are possible.")
-        + (f" In {len(rows)} comparisons shares are missing to 1{'' if auc else ', none of AUC'}: "
-           f"ties, which need equal F1 of two methods on one image, in practice two empty or "
-           f"entirely misplaced binary heatmaps (F1 = 0)." if rows else ""),
+        "No set of images has such shares." if off else "All shares are possible.",
+        (f"In {len(rows)} comparisons shares are missing to 1{'' if auc else ', none of AUC'}: "
+         f"ties, which need equal F1 of two methods on one image, in practice two empty or "
+         f"entirely misplaced binary heatmaps (F1 = 0)." if rows else ""),
         (Listing("Ties that Table 3 implies", ("where", "wins", "losses", "ties"), tuple(rows)),)
         if rows else ())
 
@@ -132,23 +131,23 @@ def check_labels(tables: Tables) -> Check:
     printed, best = readings[0], readings[counts.index(max(counts))]
     off = tuple(Disagreement(
         pair.where, f"{text(TABLE, pair.wins)} to {text(TABLE, pair.losses)}",
-        f"{LABELS[winner]} has the better mean: {means[pair.a]:.3f} to {means[pair.b]:.3f}"
-        + (", agrees in the best reading" if _agrees(tables, pair, winner, best) else ""))
+        f"means {mean_text(means[pair.a])} to {mean_text(means[pair.b])}: {LABELS[winner]} should "
+        "win" + ("; agrees in the best reading below" if _agrees(tables, pair, winner, best) else ""))
         for pair, means, winner in compared if not _agrees(tables, pair, winner, printed))
     if best == printed:
-        sentence = (f"The names of the methods in Table 3 fit Table 2 best as they are printed "
-                    f"({counts[0]} of {len(compared)} comparisons).")
+        meaning = (f"The names of the methods fit Table 2 best as they are printed "
+                   f"({counts[0]} of {len(compared)} comparisons agree).")
     else:
         swapped = listed([LABELS[m] for m in COMPARED if best[m] != m])
-        sentence = (f"As printed, {counts[0]} of {len(compared)} comparisons agree with Table 2; "
-                    f"with the names {swapped} exchanged in rows and columns {max(counts)} do. "
-                    f"Those names are most likely exchanged in Table 3.")
+        meaning = (f"The names {swapped} are most likely exchanged in Table 3: as printed "
+                   f"{counts[0]} of {len(compared)} comparisons agree with Table 2, exchanged in "
+                   f"rows and columns {max(counts)}.")
     return Check(
         "win-rates-labels", "Names of the methods in Table 3 against Table 2",
         "The method with the better mean over a dataset's categories (Table 2) is expected to win "
         "more of its images (Table 3). Not a law, since a mean can hang on few images, so it is "
         "counted for all six ways to assign the three names.",
-        "comparisons", len(compared), off, sentence,
+        "comparisons", len(compared), off, meaning, "",
         (_readings_listing(readings, counts, len(compared)), _sizes_listing(tables, best)))
 
 
@@ -169,7 +168,7 @@ def _sizes_listing(tables: Tables, best: dict[str, str]) -> Listing:
                           if row.startswith(f"{dataset}/")) for m in COMPARED}
         wins = [metrics["auc"]["aexad"][m] for m in COMPARED[1:]]
         read = [metrics["auc"][best["aexad"]][best[m]] for m in COMPARED[1:]]
-        rows.append((DATASETS[dataset].title, *(f"{means[m]:.3f}" for m in COMPARED),
+        rows.append((DATASETS[dataset].title, *(mean_text(means[m]) for m in COMPARED),
                      *(text(TABLE, share) for share in (*wins, *read))))
     return Listing("AUC: AE-XAD should win more often against the competitor with the lower mean",
                    ("dataset", *(f"mean {LABELS[m]}" for m in COMPARED),
@@ -198,8 +197,8 @@ def check_zero_categories(tables: Tables) -> Check:
         "A method whose mean metric in a category is 0.000 wins next to none of its images. With "
         "categories of equal weight p(A > B) is then at most the share of the other categories.",
         "shares", checked, tuple(off),
-        "These wins are not possible for the method that they are printed for: more evidence that "
-        "names are exchanged." if off else "No method wins where its metric is zero.")
+        "The method that these wins are printed for cannot have them; exchanged names would "
+        "explain it." if off else "No method wins where its metric is zero.")
 
 
 def _available(dataset: str) -> int | None:
@@ -241,9 +240,8 @@ def check_image_counts(tables: Tables) -> Check:
         "most its number of anomalous test images. (From N = 1000 on, every number of three "
         "decimals fits.)",
         "datasets", len(rows), tuple(off),
-        f"The shares of {names} are not shares of the dataset's images. Table 3 says 'the "
-        f"percentage of images'; here it must be something else, most likely the mean of the "
-        f"categories' percentages." if off else
-        "All shares can be shares of the dataset's images.",
+        f"The numbers of {names} cannot be percentages of the images, which the caption calls them."
+        if off else "All shares can be shares of the dataset's images.",
+        "Most likely they are means of the categories' percentages." if off else "",
         (Listing("Numbers of anomalous test images that fit all shares",
                  ("dataset", "anomalous images that exist", "N that fit"), tuple(rows)),))
