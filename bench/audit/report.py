@@ -22,13 +22,16 @@ INTRODUCTION = (
     "only where no such numbers fit. A star marks the scenario in which only anomalies train "
     "(Tables 4, 6 and 8). AE∪F is the autoencoder with the filter, AE-XAD∖F is AE-XAD without it. "
     "E is an emission in grams of CO2, m a metric (AUC, F1 or IoU), T the trade-off score.")
+WRITTEN_BY = ("Written by `./reproduce.sh audit --out FILE`; `--json FILE` writes the findings for "
+              "programs. The command's exit status is 0 whatever it finds.")
 SUMMARY = ("check", "numbers", "disagree", "what it means")
+_PADDING = 2  # tabulate's, of headers
 COLUMNS = ("where", "printed", "computed or expected")
 
 
 def markdown(checks: Sequence[Check]) -> str:
     """The whole report in GitHub's Markdown."""
-    parts = [f"# {TITLE}", *INTRODUCTION,
+    parts = [f"# {TITLE}", *INTRODUCTION, WRITTEN_BY,
              _grid(_md, SUMMARY, [
                  (f"[{k}. {check.title}](#{_anchor(k, check)})", *_counts(check))
                  for k, check in enumerate(checks, 1)])]
@@ -101,9 +104,10 @@ def _grid(escape: Callable[[str], str], columns: Sequence[str], rows: Sequence) 
 
 def _plain(width: int, columns: Sequence[str], rows: Sequence) -> str:
     """A table within `width`: the widest columns give way first."""
-    widths = [max(len(row[j]) for row in (columns, *rows)) for j in range(len(columns))]
+    widths = [max(len(column) + _PADDING, *(len(row[j]) for row in rows))
+              for j, column in enumerate(columns)]
     room = max(width - 2 * (len(columns) - 1), 8 * len(columns))
     while sum(widths) > room:
         widths[widths.index(max(widths))] -= 1
     return tabulate(rows, columns, "simple", disable_numparse=True, maxcolwidths=widths,
-                    maxheadercolwidths=widths)
+                    maxheadercolwidths=[w - _PADDING for w in widths])
