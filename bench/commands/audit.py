@@ -1,0 +1,51 @@
+"""`audit`: the paper's printed numbers against each other, without any training."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from shutil import get_terminal_size
+
+from bench import paper
+from bench.errors import UserError
+from bench.provenance import REPOSITORY
+from bench.store import write_file, write_json
+
+FILE_WIDTH = 120  # columns, where the output goes to a file
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser(
+        "audit", help="check the paper's published numbers against each other",
+        description="Check the numbers that the paper prints against each other, without any "
+                    "training. The exit status is 0 whatever is found: findings are results, not "
+                    "failures.")
+    p.add_argument("--out", metavar="FILE", help="the report in Markdown (default: "
+                                                 "tables/audit.md in the results)")
+    p.add_argument("--json", metavar="FILE", help="write the findings as JSON too")
+    p.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
+                                     "results/)")
+    p.set_defaults(run=lambda args: audit(args.out, args.json, args.results))
+
+
+def audit(out: str | None, json: str | None, results: str | None) -> int:
+    """Print the report and write it. Always 0: findings are no failures."""
+    from bench.audit import audit, report  # scipy's statistics, which nothing else needs
+
+    root = Path(results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    place = Path(out) if out else root / "tables" / "audit.md"
+    for option, path in (("--out", place), ("--json", Path(json) if json else None)):
+        if path and path.is_dir():
+            raise UserError(f"{option} {path}: is a folder; name a file in it")
+    checks = audit(paper.tables())
+    width = get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
+    print(report.terminal(checks, width), end="")
+    text = report.markdown(checks)
+    write_file(place, lambda p: p.write_text(text, encoding="utf-8"))
+    print(f"written: {place}", file=sys.stderr)
+    if json:
+        write_json(Path(json), report.as_json(checks))
+        print(f"written: {json}", file=sys.stderr)
+    return 0
