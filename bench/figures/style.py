@@ -1,0 +1,102 @@
+"""One style for all figures: sizes in millimetres as journals give them, a look for each method.
+
+Sizes are those of print: text of 7 points stays 7 points when a figure is placed at the width it
+was made for. Colours are those of Okabe and Ito (Color Universal Design, 2008), which people with
+any of the common colour vision deficiencies tell apart; marker and line say the same once more,
+for print without colour.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from bench.store import write_file
+
+COLUMN, PAGE = 88.0, 180.0  # mm: the width of one column, and of two
+TALLEST = 230.0  # mm: what a page leaves for a figure above its caption
+DPI = 300
+FONT, SMALL = 7.0, 6.0  # points
+GREY = "#767676"  # of what is not data: reference lines, remarks (contrast 4.5 on white)
+MISSING = "#eeeeee"  # the ground of a panel that has nothing to show
+
+matplotlib.rcParams.update({
+    "font.family": "DejaVu Sans", "mathtext.fontset": "dejavusans", "font.size": FONT,
+    "axes.titlesize": FONT, "axes.labelsize": FONT, "legend.fontsize": FONT,
+    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "figure.titlesize": FONT + 1,
+    "axes.titlepad": 3.0, "axes.labelpad": 2.0, "xtick.major.pad": 2.0, "ytick.major.pad": 2.0,
+    "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+    "xtick.major.size": 2.0, "ytick.major.size": 2.0,
+    "lines.linewidth": 1.0, "lines.markersize": 3.0, "axes.grid": True, "grid.linewidth": 0.4,
+    "grid.color": "#dddddd", "axes.axisbelow": True, "axes.spines.top": False,
+    "axes.spines.right": False, "legend.frameon": False, "legend.handlelength": 2.6,
+    "pdf.fonttype": 42,  # whole TrueType fonts: text stays text, and publishers refuse Type 3
+    "savefig.dpi": DPI, "figure.dpi": DPI,
+})
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn; marker and line as matplotlib names them."""
+
+    color: str
+    marker: str
+    line: Any
+
+    def kwargs(self) -> dict[str, Any]:
+        """For Axes.plot."""
+        return {"color": self.color, "marker": self.marker, "linestyle": self.line}
+
+
+SOLID, DASHED, DOTTED, MIXED = "-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2))
+KNOWN = {
+    "ae_xad": Look("#0072B2", "o", SOLID),
+    "fcdd": Look("#D55E00", "s", DASHED),
+    "bgad": Look("#009E73", "^", MIXED),
+    "ae_xad_raw": Look("#56B4E9", "D", DOTTED),
+    "ae": Look("#767676", "v", DASHED),
+    "ae_filtered": Look("#CC79A7", "P", MIXED),
+    "ae_xad_vit": Look("#E69F00", "X", SOLID),
+    "ae_xad_vit_finetuned": Look("#000000", "<", DASHED),
+    "ae_xad_vit_scratch": Look("#CC79A7", ">", DOTTED),
+}
+# For methods that are added later, by a hash of the name.
+OTHERS = tuple(Look(color, marker, line) for marker in ("p", "h", "*", "d")
+               for line in (DASHED, MIXED, SOLID)
+               for color in ("#E69F00", "#CC79A7", "#000000", "#56B4E9"))
+
+
+def looks(methods: Iterable[str]) -> dict[str, Look]:
+    """A look for each method, all different. A method always has the same one, except that of two
+    later methods whose hashes meet in one figure the second takes the next free look."""
+    chosen: dict[str, Look] = {}
+    for name in dict.fromkeys(methods):
+        start = zlib.crc32(name.encode())
+        rest = (OTHERS[(start + i) % len(OTHERS)] for i in range(len(OTHERS)))
+        free = (look for look in rest if look not in chosen.values())
+        chosen[name] = KNOWN.get(name) or next(free, OTHERS[start % len(OTHERS)])
+    return chosen
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure of width x height millimetres that fits its axes to its texts."""
+    fig = Figure((width / 25.4, height / 25.4), layout="constrained")
+    fig.get_layout_engine().set(w_pad=1 / 25.4, h_pad=1 / 25.4, wspace=0.02, hspace=0.02)
+    return fig
+
+
+def save(fig: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.pdf and `stem`.png, each whole or not at all; returns their paths. No dates
+    inside: the same results give the same bytes."""
+    paths = []
+    for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        paths.append(stem.with_name(f"{stem.name}.{kind}"))
+        write_file(paths[-1], lambda p, kind=kind, metadata=metadata: fig.savefig(
+            p, format=kind, metadata=metadata))
+    return paths
