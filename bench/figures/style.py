@@ -8,19 +8,25 @@ for print without colour.
 
 from __future__ import annotations
 
+import math
+import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from bench.store import write_file
 
 COLUMN, PAGE = 88.0, 180.0  # mm: the width of one column, and of two
 TALLEST = 230.0  # mm: what a page leaves for a figure above its caption
+INCH = 1 / 25.4  # of a millimetre
 DPI = 300
 FONT, SMALL = 7.0, 6.0  # points
 GREY = "#767676"  # of what is not data: reference lines, remarks (contrast 4.5 on white)
@@ -36,7 +42,7 @@ matplotlib.rcParams.update({
     "lines.linewidth": 1.0, "lines.markersize": 3.0, "axes.grid": True, "grid.linewidth": 0.4,
     "grid.color": "#dddddd", "axes.axisbelow": True, "axes.spines.top": False,
     "axes.spines.right": False, "legend.frameon": False, "legend.handlelength": 2.6,
-    "pdf.fonttype": 42,  # whole TrueType fonts: text stays text, and publishers refuse Type 3
+    "pdf.fonttype": 42,  # TrueType: text stays text, and publishers refuse Type 3
     "savefig.dpi": DPI, "figure.dpi": DPI,
 })
 
@@ -84,11 +90,88 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
     return chosen
 
 
-def figure(width: float, height: float) -> Figure:
-    """An empty figure of width x height millimetres that fits its axes to its texts."""
-    fig = Figure((width / 25.4, height / 25.4), layout="constrained")
-    fig.get_layout_engine().set(w_pad=1 / 25.4, h_pad=1 / 25.4, wspace=0.02, hspace=0.02)
+def figure(width: float, height: float, fixed: bool = False) -> Figure:
+    """An empty figure of width x height millimetres; its axes are fitted to their texts, unless
+    `fixed`, where whoever draws says where everything stands."""
+    size = (width * INCH, height * INCH)
+    if fixed:
+        return Figure(size)
+    fig = Figure(size, layout="constrained")
+    fig.get_layout_engine().set(w_pad=INCH, h_pad=INCH, wspace=0.02, hspace=0.02)
     return fig
+
+
+def axes(fig: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes in a fixed figure; millimetres from its top left."""
+    w, h = fig.get_figwidth() / INCH, fig.get_figheight() / INCH
+    return fig.add_axes((left / w, 1 - (top + height) / h, width / w, height / h))
+
+
+def panel(fig: Figure, left: float, top: float, side: float) -> Axes:
+    """A square for an image, without ticks and frame."""
+    ax = axes(fig, left, top, side, side)
+    ax.set(xticks=(), yticks=())
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def text(fig: Figure, x: float, y: float, text: str, **kwargs: Any) -> None:
+    """Text centred at (x, y), millimetres from the figure's top left."""
+    width, height = fig.get_figwidth() / INCH, fig.get_figheight() / INCH
+    fig.text(x / width, 1 - y / height, text, **{"ha": "center", "va": "center", **kwargs})
+
+
+def heading(fig: Figure, title: str, remark: str = "") -> None:
+    """A title at the top of a fixed figure, 4 millimetres, and a small remark in the next 4."""
+    width = fig.get_figwidth() / INCH
+    text(fig, width / 2, 2.2, wrapped(title, width - 2, lines=1))
+    if remark:
+        text(fig, width / 2, 5.8, wrapped(remark, width - 2, SMALL, 1), fontsize=SMALL, color=GREY)
+
+
+def text_width(text: str, size: float = FONT) -> float:
+    """Millimetres that a line of `size` points takes."""
+    return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 * 25.4
+
+
+def wrapped(text: str, width: float, size: float = FONT, lines: int = 2) -> str:
+    """`text` broken at spaces and slashes into at most `lines` lines of `width` millimetres;
+    what does not fit ends in an ellipsis."""
+    done, line = [], ""
+    for word in re.findall(r"[^ /]+[ /]*", text):
+        if line and text_width((line + word).rstrip(), size) > width:
+            done.append(line.rstrip())
+            line = ""
+        line += word
+    done.append(line.rstrip())
+    if len(done) > lines:
+        done[lines - 1:] = [" ".join(done[lines - 1:])]
+    return "\n".join(_cut(line, width, size) for line in done)
+
+
+def _cut(line: str, width: float, size: float) -> str:
+    if text_width(line, size) <= width:
+        return line
+    while line and text_width(line + "…", size) > width:
+        line = line[:-1]
+    return line + "…"
+
+
+def legend_rows(width: float, labels: Sequence[str]) -> int:
+    """Lines that a legend of these labels takes in a figure of `width` millimetres."""
+    return math.ceil(len(labels) / _legend_columns(width, labels))
+
+
+def _legend_columns(width: float, labels: Sequence[str]) -> int:
+    mark = 5.5 * FONT / 72 * 25.4  # a handle and the space around an entry
+    return min(max(int(width / (mark + max(map(text_width, labels)))), 1), len(labels))
+
+
+def legend(fig: Figure, top: float, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+    """A legend `top` millimetres below the figure's upper edge, in as many columns as fit."""
+    width, height = fig.get_figwidth() / INCH, fig.get_figheight() / INCH
+    fig.legend(handles, labels, loc="upper center", ncols=_legend_columns(width, labels),
+               bbox_to_anchor=(0.5, 1 - top / height), borderaxespad=0.2)
 
 
 def save(fig: Figure, stem: Path) -> list[Path]:
