@@ -24,11 +24,11 @@ COLUMNS = [*PLACE, "method", "seed", "x", "y"]
 RADII = tuple(range(2, 31))  # pixels, Section 5.2
 STAR = {"marker": "*", "linestyle": "", "markersize": 7, "markeredgecolor": "black",
         "markeredgewidth": 0.5, "clip_on": False}
-LEAST = 0.01  # the smallest range of a y axis
+LEAST, LEAST_FROM_ZERO = 0.01, 0.05  # the smallest ranges of a y axis
 
 # mm: what stands around the panels
-NAME, RIGHT, TICKS_LEFT, TICKS_BELOW = 4.0, 2.0, 9.5, 4.0
-TITLE, LEGEND, REMARK = 4.5, 3.8, 3.6
+NAME, RIGHT, TICKS_BELOW = 4.0, 2.0, 4.0
+TITLE, LEGEND, REMARK = 4.5, 4.2, 3.6
 
 Entries = tuple[list[Artist], list[str]]
 
@@ -99,8 +99,8 @@ def draw(curves: pd.DataFrame, methods: Sequence[str], labels: dict[str, str], a
     fig, panels = _grid(len(places), entries, remark, axis)
     several = len({dataset for dataset, _ in places}) > 1
     for ax, place in zip(panels, places):
-        here = lines[(lines[PLACE] == place).all(axis=1)]
-        dots = points[(points[PLACE] == place).all(axis=1)]
+        here, dots = (f[(f["dataset"] == place[0]) & (f["category"] == place[1])]
+                      for f in (lines, points))
         for name in known:
             _line(ax, here[here["method"] == name], looks[name])
             own = dots[dots["method"] == name]
@@ -120,14 +120,15 @@ def _grid(count: int, entries: Entries, remark: str, axis: Axis) -> tuple[Figure
     width = style.COLUMN if columns <= 2 else style.PAGE
     legend_rows = style.legend_rows(width, entries[1])
     head = REMARK * bool(remark) + LEGEND * legend_rows + TITLE
-    panel_width = (width - NAME - RIGHT - columns * TICKS_LEFT) / columns
-    panel_height = 40.0 if columns == 1 else 24.0
+    ticks_left = 7.5 if axis.from_zero else 9.5  # two decimals, or three
+    panel_width = (width - NAME - RIGHT) / columns - ticks_left
+    panel_height = min(max(24.0, 0.7 * panel_width), 40.0)
     height = head + rows * (panel_height + TICKS_BELOW) + (rows - 1) * TITLE + NAME
     fig = style.figure(width, height, fixed=True)
     panels = []
     for i in range(count):
         row, column = divmod(i, columns)
-        left = NAME + TICKS_LEFT + column * (panel_width + TICKS_LEFT)
+        left = NAME + ticks_left + column * (panel_width + ticks_left)
         top = head + row * (panel_height + TICKS_BELOW + TITLE)
         panels.append(style.axes(fig, left, top, panel_width, panel_height))
     if remark:
@@ -140,14 +141,14 @@ def _grid(count: int, entries: Entries, remark: str, axis: Axis) -> tuple[Figure
 
 
 def _y_axis(ax: Axes, from_zero: bool) -> None:
-    """At most three decimals: the labels have the room for no more, and differences in the fourth
-    are no news."""
+    """At most three decimals, two from zero on: the labels have the room for no more, and smaller
+    differences are no news."""
     low, high = ax.get_ylim()
     if from_zero:
-        low = 0.0
+        low, high = 0.0, max(high, LEAST_FROM_ZERO)
     elif high - low < LEAST:
         low, high = (low + high - LEAST) / 2, (low + high + LEAST) / 2
-    ax.set_ylim(low, max(high, low + LEAST))
+    ax.set_ylim(low, high)
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.yaxis.get_major_formatter().set_useOffset(False)
 

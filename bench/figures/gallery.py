@@ -16,6 +16,7 @@ from bench.figures import style
 from bench.figures.steps import HEAT
 
 LEFT, GAP, LINE, LARGEST = 4.5, 1.5, 3.4, 40.0  # mm: row names, between, a line, a panel at most
+TOP = 0.995
 GREY_OF = np.array([0.299, 0.587, 0.114])  # Rec. 601 luma
 
 
@@ -106,12 +107,14 @@ def _below(row: Shown, method: str | None, side: float) -> str:
 
 def _picture(ax: Axes, row: Shown, method: str | None) -> None:
     """The image, or a heatmap over its grey copy, with the outline of the anomaly. Each map is on
-    a scale of its own, from its smallest to its largest value: the methods' units have nothing in
-    common."""
+    a scale of its own, the methods' units have nothing in common: from its smallest value to the
+    quantile TOP, as maps with a heavy tail would be black but for a few pixels."""
     if method is None:
         ax.imshow(row.image)
     else:
         ax.imshow(row.image @ GREY_OF, cmap="gray", vmin=0, vmax=255)
-        ax.imshow(row.heatmaps[method], cmap=HEAT, alpha=0.65)
+        heatmap = row.heatmaps[method]
+        ax.imshow(heatmap, cmap=HEAT, alpha=0.65, vmin=heatmap.min(),
+                  vmax=np.quantile(heatmap, TOP))
     edge = ax.contour(row.truth.astype(float), [0.5], colors="white", linewidths=0.7)
     edge.set_path_effects([patheffects.withStroke(linewidth=1.4, foreground="black")])

@@ -50,12 +50,12 @@ def captions(s: Steps) -> list[tuple[str, str]]:
     found = {name: f"{value:.3f}" for name, value in image_metrics(s.heatmap, s.truth).items()}
     if not s.truth.any():
         found = dict.fromkeys(found, "undefined")
-    filtered = rf"(d) heatmap $h$, $\hat{{k}}$ = {s.k}" if s.k else "(d) heatmap, unfiltered"
+    radius = rf"$\hat{{k}}$ = {s.k}" if s.k else "unfiltered"
     threshold = "µ + σ" if s.a == 1 else f"µ + {s.a:g}σ"
     return [("(a) image", s.name),
             ("(b) reconstruction", "white: 1 or more"),
-            (r"(c) error map $\tilde{e}$", f"0 to {s.error.max():.2f}"),
-            (filtered, f"0 to {s.heatmap.max():.2f}; AUC {found['auc']}"),
+            (r"(c) error map $\tilde{e}$", f"0 to {s.error.max():.2f}, also (d)"),
+            ("(d) heatmap $h$", f"{radius}, AUC {found['auc']}"),
             (f"(e) $h$ > {threshold}",
              f"F1 {found[f'f1_a{s.a}']}, IoU {found[f'iou_a{s.a}']}"),
             ("(f) ground truth", f"{s.truth.mean():.1%} of the pixels")]
@@ -74,7 +74,8 @@ def draw(s: Steps, title: str, remark: str = "") -> Figure:
         if picture.dtype == bool:
             ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
         else:
-            ax.imshow(picture, cmap=HEAT, vmin=0)  # a map: three channels ignore both
+            # the two maps on one scale; an image's three channels have no use for it
+            ax.imshow(picture, cmap=HEAT, vmin=0, vmax=s.error.max())
         middle, below = left + SIDE / 2, top + SIDE
         style.text(fig, middle, below + 2.4, what)
         style.text(fig, middle, below + 5.4, style.wrapped(measured, SIDE, style.SMALL, 1),

@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -108,10 +111,10 @@ def axes(fig: Figure, left: float, top: float, width: float, height: float) -> A
 
 
 def panel(fig: Figure, left: float, top: float, side: float) -> Axes:
-    """A square for an image, without ticks and frame."""
+    """A square for an image, without ticks; a thin frame, as images may be white at the edge."""
     ax = axes(fig, left, top, side, side)
     ax.set(xticks=(), yticks=())
-    ax.spines[:].set_visible(False)
+    ax.spines[:].set(visible=True, linewidth=0.4, color="#bbbbbb")
     return ax
 
 
@@ -129,8 +132,11 @@ def heading(fig: Figure, title: str, remark: str = "") -> None:
         text(fig, width / 2, 5.8, wrapped(remark, width - 2, SMALL, 1), fontsize=SMALL, color=GREY)
 
 
+@cache
 def text_width(text: str, size: float = FONT) -> float:
     """Millimetres that a line of `size` points takes."""
+    if not text:
+        return 0.0
     return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 * 25.4
 
 
@@ -152,9 +158,9 @@ def wrapped(text: str, width: float, size: float = FONT, lines: int = 2) -> str:
 def _cut(line: str, width: float, size: float) -> str:
     if text_width(line, size) <= width:
         return line
-    while line and text_width(line + "…", size) > width:
-        line = line[:-1]
-    return line + "…"
+    keep = bisect_right(range(1, len(line)), width,
+                        key=lambda n: text_width(line[:n] + "…", size))
+    return line[:keep] + "…"
 
 
 def legend_rows(width: float, labels: Sequence[str]) -> int:
@@ -164,7 +170,11 @@ def legend_rows(width: float, labels: Sequence[str]) -> int:
 
 def _legend_columns(width: float, labels: Sequence[str]) -> int:
     mark = 5.5 * FONT / 72 * 25.4  # a handle and the space around an entry
-    return min(max(int(width / (mark + max(map(text_width, labels)))), 1), len(labels))
+    widths = [text_width(label) + mark for label in labels]
+    for columns in range(len(labels), 1, -1):  # filled column by column, as matplotlib does
+        if sum(max(column) for column in np.array_split(widths, columns)) <= width:
+            return columns
+    return 1
 
 
 def legend(fig: Figure, top: float, handles: Sequence[Artist], labels: Sequence[str]) -> None:
