@@ -73,6 +73,7 @@ def test_best_median_worst():
     assert gallery.best_median_worst(images[:1]) == dict.fromkeys(("best", "median", "worst"), "a")
 
 
+@settings(max_examples=30)
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=12))
 def test_methods_look_different_and_known_ones_always_the_same(names):
     looks = style.looks(["ae_xad", *names, "bgad"])
@@ -136,8 +137,7 @@ def synthetic(places, names, seeds=(40,), xs=A_VALUES):
         for d, c in places for m in names for s in seeds for x in xs])
 
 
-@pytest.mark.parametrize("n, n_methods", ((1, 1), (1, 7), (2, 3), (3, 7), (4, 1), (6, 3), (11, 1),
-                                          (15, 7)))
+@pytest.mark.parametrize("n, n_methods", ((1, 1), (1, 7), (2, 3), (3, 7), (7, 2), (15, 7)))
 def test_curves_are_legible(n, n_methods):
     names = SEVEN[:n_methods]
     frame = synthetic(all_categories(("mvtec",))[:n], names, (40, 41))
@@ -160,8 +160,7 @@ def test_curves_of_all_datasets_are_legible():
 @pytest.mark.parametrize("values", ([0.98765] * 29, np.linspace(0.99991, 0.99995, 29),
                                     np.linspace(1e-4, 3e-4, 29), np.linspace(0, 1, 29)))
 def test_tick_labels_have_room_whatever_the_range(values):
-    frame = synthetic([("mvtec", "pill"), ("mvtec", "tile")], ["ae_xad"], xs=curves.RADII)
-    frame["y"] = np.tile(values, 2)
+    frame = synthetic([("mvtec", "pill")], ["ae_xad"], xs=curves.RADII).assign(y=values)
     for axis in (RADII, dataclasses.replace(RADII, from_zero=True)):
         assert_legible(curves.draw(frame, ["ae_xad"], LABELS, axis))
 
@@ -217,6 +216,13 @@ def test_steps_are_the_methods_own_maps():
     assert text["(f) ground truth"] == "9.4% of the pixels"
     assert text["(d) heatmap $h$"] == r"$\hat{k}$ = 3, AUC 1.000"
     assert text[r"(c) error map $\tilde{e}$"] == "0 to 0.78, also (d)"
+
+
+def test_steps_of_a_normal_image_have_no_metrics():
+    image, truth = blob()
+    text = dict(steps.captions(steps.steps(Blob(0), "good/001", image, truth & False)))
+    assert text["(d) heatmap $h$"] == "unfiltered, AUC undefined"
+    assert text["(e) $h$ > µ + σ"] == "F1 undefined, IoU undefined"
 
 
 @pytest.mark.parametrize("k, a, masked", ((0, 1.0, True), (111, 1.0, True), (7, 3.5, False)))

@@ -171,7 +171,8 @@ def draw_gallery(work: Work) -> Iterator[Drawn]:
         title = (f"{'/'.join(place)}: best, median and worst of {int(frame['used'].sum())} "
                  f"anomalous images by the AUC of {LABELS[work.by]}")
         records = work.runner.records(work.cells(*work.names, places=[place]))
-        lacking = {r.method: r.status for r in records.itertuples() if r.status != "done"}
+        lacking = dict.fromkeys(work.names, "no weights") | {
+            r.method: r.status for r in records.itertuples() if r.status != "done"}
         made = gallery.draw(rows, work.names, LABELS, title, work.remark, lacking)
         yield Drawn(made, "-" + "-".join(place[1:] if place[0] == "embedded" else place))
 
@@ -267,6 +268,9 @@ def figure(request: Request, name: str) -> int:
     runner = Runner(request.options, request.args.jobs)
     work = _work(request, name, runner)
     cells = work.cells()
+    if request.embedded and request.rows is None:
+        print(f"note: the embedded suite of generated images is used: no dataset found in "
+              f"{request.looked_in}", file=sys.stderr)
     if request.args.dry_run:
         print(runner.describe(cells))
         return 0
@@ -275,7 +279,8 @@ def figure(request: Request, name: str) -> int:
     drawn = 0
     for drawn, made in enumerate(KINDS[name].draw(work), 1):
         _write(request, name, made)
-    print("\n".join([work.definition.title, *work.notes]))
+    remark = f" [{work.remark}]" if work.remark else ""
+    print("\n".join([work.definition.title + remark, *work.notes]))
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     if not drawn and not failures:
