@@ -52,6 +52,15 @@ def test_over_seeds_is_the_mean_and_the_sample_deviation():
     assert (second.mean, second.n) == (4.0, 1) and np.isnan(second.std)
 
 
+def test_a_mark_is_one_point_however_many_seeds():
+    marks = pd.DataFrame({"dataset": "mvtec", "category": "pill", "method": "ae_xad",
+                          "seed": [40, 41], "x": [5.0, 8.0], "y": [0.5, 1.0]})
+    assert curves.middles(marks)[["x", "y"]].values.tolist() == [[6.5, 0.75]]
+    frame = synthetic([("mvtec", "pill")], ["ae_xad"], (40, 41))
+    [ax] = curves.draw(frame, ["ae_xad"], LABELS, RADII, marks, "its own").axes
+    assert [line.get_xydata().tolist() for line in ax.lines][1] == [[6.5, 0.75]]
+
+
 def test_auc_by_radius_against_scipy_and_scikit_learn():
     rng = np.random.default_rng(0)
     errors = rng.random((3, 20, 20), dtype=np.float32) ** 4

@@ -28,7 +28,7 @@ LEAST, LEAST_FROM_ZERO = 0.01, 0.05  # the smallest ranges of a y axis
 
 # mm: what stands around the panels
 NAME, RIGHT, TICKS_BELOW = 4.0, 2.0, 4.0
-TITLE, LEGEND, REMARK = 4.5, 4.2, 3.6
+TITLE, LEGEND, REMARK = 4.8, 4.4, 3.6
 
 Entries = tuple[list[Artist], list[str]]
 
@@ -69,6 +69,11 @@ def over_seeds(curves: pd.DataFrame) -> pd.DataFrame:
     return groups.agg(mean="mean", std="std", n="count").reset_index()
 
 
+def middles(marks: pd.DataFrame) -> pd.DataFrame:
+    """COLUMNS -> dataset, category, method and the means over seeds of x and of y."""
+    return marks.groupby([*PLACE, "method"], sort=False)[["x", "y"]].mean().reset_index()
+
+
 # -- how --
 
 
@@ -87,14 +92,14 @@ def draw(curves: pd.DataFrame, methods: Sequence[str], labels: dict[str, str], a
     """A panel for each category of `curves` (COLUMNS), a line for each of `methods`, and a band of
     one standard deviation where there are several seeds.
 
-    marks: COLUMNS, single points to be drawn beside the lines; `mark` says in the legend what they
-    are. remark: a small line at the top.
+    marks: COLUMNS, for each line a point beside it; `mark` says in the legend what they are.
+    remark: a small line at the top.
     """
     places = list(dict.fromkeys(zip(curves["dataset"], curves["category"])))
     known = [m for m in methods if m in set(curves["method"])]
     looks = style.looks(methods)
     lines = over_seeds(curves)
-    points = over_seeds(marks) if marks is not None else lines[:0]
+    points = middles(curves[:0] if marks is None else marks)
     entries = _entries(known, labels, looks, mark if len(points) else "", int(lines["n"].max()))
     fig, panels = _grid(len(places), entries, remark, axis)
     several = len({dataset for dataset, _ in places}) > 1
@@ -104,7 +109,7 @@ def draw(curves: pd.DataFrame, methods: Sequence[str], labels: dict[str, str], a
         for name in known:
             _line(ax, here[here["method"] == name], looks[name])
             own = dots[dots["method"] == name]
-            ax.plot(own["x"], own["mean"], color=looks[name].color, **STAR, zorder=4)
+            ax.plot(own["x"], own["y"], color=looks[name].color, **STAR, zorder=4)
         width = ax.get_position().width * fig.get_figwidth() / style.INCH
         ax.set_title(style.wrapped("/".join(place) if several else place[1], width + 6, lines=1))
         ax.set_xticks(axis.ticks)
