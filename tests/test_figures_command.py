@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench import cli, options, plan, task
-from bench.figures import stored
+from bench.figures import curves, stored
 from bench.runner import Runner
 from bench.settings import Settings
 from commands import BOTTLE, TINY, csv, run
@@ -65,11 +65,18 @@ def test_figures_4_and_5_have_the_tables_numbers(stock):
             ours.set_index("method").value.to_dict())
 
 
-def test_figure3_is_what_a_fixed_radius_gives(stock):
+def test_figure3_is_what_a_fixed_radius_gives(stock, monkeypatch):
     root, results = stock
+    drawn, draw = {}, curves.draw
+    monkeypatch.setattr(curves, "draw", lambda *args: drawn.update(marks=args[4]) or draw(*args))
     assert run(root, results, *BOTTLE, table="figure3") == 0
     curve = pd.read_csv(results / "figures" / "figure3-smoke.csv").set_index("k").auc
     assert list(curve.index) == list(range(2, 31))
+    [cell] = (results / "cells/mvtec/bottle/standard/ae_xad").iterdir()
+    images = pd.read_parquet(cell / "images.parquet")
+    anomalous = images[images.label == 1]  # the star is of the same images as the line
+    assert drawn["marks"][["x", "y"]].values.tolist() == [[anomalous.k.mean(),
+                                                           anomalous.auc.mean()]]
     for k in (2, 9):
         assert run(root, results, *BOTTLE, "--set", f"ae_xad.k={k}", "--methods", "ae_xad",
                    table="table2") == 0

@@ -108,7 +108,7 @@ def draw_steps(work: Work) -> Iterator[Drawn]:
 def draw_radii(work: Work) -> Iterator[Drawn]:
     from bench.figures import curves, stored
 
-    lines = []
+    lines, marks = [], []
     for cell, method in work.opened(work.done()):
         fit = cell.fit
         if not hasattr(method, "error_maps"):
@@ -116,17 +116,17 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
         print(f"explains {fit.dataset}/{fit.category} again with {LABELS[cell.method]}, "
               f"seed {fit.seed}", file=sys.stderr)
         frame = images.per_image([cell], work.runner.store)
-        used = stored.tested(fit, work.runner).only(frame[frame["used"]]["id"].tolist())
+        frame = frame[frame["used"]]
+        used = stored.tested(fit, work.runner).only(frame["id"].tolist())
         auc = curves.auc_by_radius(method.error_maps(used.images)[1], used.masks)
-        lines.append(pd.DataFrame({"dataset": fit.dataset, "category": fit.category,
-                                   "method": cell.method, "seed": fit.seed,
-                                   "x": curves.RADII, "y": auc}))
+        facts = {"dataset": fit.dataset, "category": fit.category, "method": cell.method,
+                 "seed": fit.seed}
+        lines.append(pd.DataFrame({**facts, "x": curves.RADII, "y": auc}))
+        marks.append({**facts, "x": frame["k"].mean(), "y": frame["auc"].mean()})
     if lines:
-        records = work.runner.records(work.done())
-        marks = records.rename(columns={"mean_k": "x", "auc": "y"})[curves.COLUMNS]
         axis = curves.Axis("filter radius $k$, pixels", "AUC", (2, 10, 20, 30), False)
         numbers = pd.concat(lines, ignore_index=True)
-        yield Drawn(curves.draw(numbers, work.names, LABELS, axis, marks,
+        yield Drawn(curves.draw(numbers, work.names, LABELS, axis, pd.DataFrame(marks),
                                 r"each image's own $\hat{k}$, at their mean", work.remark),
                     numbers=numbers.rename(columns={"x": "k", "y": "auc"}))
 
