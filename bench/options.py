@@ -80,6 +80,12 @@ class Request:
     seeds: list[int]
     args: argparse.Namespace
 
+    def stem(self, name: str) -> str:
+        """The file name of a table or figure: what does not have the paper's data or parameters
+        says so."""
+        stem = name + ("-embedded" if self.embedded else "")
+        return stem if self.settings.protocol == "paper" else f"{stem}-{self.settings.protocol}"
+
 
 def understand(args: argparse.Namespace) -> Request:
     """Check every option before anything runs (UserError)."""

@@ -155,10 +155,8 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
     failures = []
     for cell in job.cells:
         try:
-            explainer = methods.load(cell.method)(fit.params, cell.params, ctx)
-            check_origin(info, store.fit_dir(fit), weights=ctx.weights.used)
-            explainer.load_state_dict(store.load_model(fit))
-            explain(cell, explainer, ctx, category, parts.test, options)
+            explain(cell, stored_method(cell, info, store, ctx), ctx, category, parts.test,
+                    options)
         except UserError:
             raise
         except Exception as error:  # as above; the fit itself is kept
@@ -166,6 +164,15 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
             failures.append(f"{progress.label} {cell.method}: {_one_line(error)}")
             progress.say(f"{cell.method} failed: {_one_line(error)}")
     return failures
+
+
+def stored_method(cell: Cell, info: dict[str, Any], store: Store, ctx: Context) -> Any:
+    """The cell's method with what its fit learned; `info` is the fit's. UserError where its
+    pre-trained weights are not those given now."""
+    method = methods.load(cell.method)(cell.fit.params, cell.params, ctx)
+    check_origin(info, store.fit_dir(cell.fit), weights=ctx.weights.used)
+    method.load_state_dict(store.load_model(cell.fit))
+    return method
 
 
 def train(fit: Fit, method: Any, ctx: RunContext, category: Category, positions: np.ndarray,

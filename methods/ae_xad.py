@@ -298,6 +298,14 @@ class AEXAD:
             e_norm.append(ratio.mean(dim=1).clamp_max(1.0).cpu())
         return torch.cat(e).numpy(), torch.cat(e_norm).numpy()
 
+    @torch.no_grad()
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) float32 of uint8 images; 1 is white, what F sets lies above. For figures."""
+        self.net.eval()
+        parts = [self.net(self.ctx.tensor(images[i:i + EXPLAIN_BATCH])).cpu()
+                 for i in range(0, len(images), EXPLAIN_BATCH)]
+        return torch.cat(parts).permute(0, 2, 3, 1).numpy()
+
     def explain(self, images: np.ndarray) -> Explanation:
         q = self.q
         e, e_norm = self.error_maps(images)

@@ -65,9 +65,7 @@ def table(request: Request, definition: TableDef) -> int:
 
 
 def _write(request: Request, definition: TableDef, made: object) -> None:
-    stem = definition.name + ("-embedded" if request.embedded else "")
-    if request.settings.protocol != "paper":
-        stem += f"-{request.settings.protocol}"
+    stem = request.stem(definition.name)
     folder = request.options.results / "tables"
     for suffix, text in (("md", render.markdown(made)), ("tex", render.latex(made)),
                          ("csv", render.csv(made))):

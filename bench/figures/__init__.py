@@ -1,0 +1,1 @@
+"""Stored results -> pictures. Data functions are pure; drawing takes what they return."""
