@@ -206,6 +206,12 @@ def per_image(heatmaps: ArrayLike, masks: ArrayLike, labels: ArrayLike) -> pd.Da
     return df
 
 
+def used(df: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,) which images the means are over: the anomalous ones whose mask has both classes.
+    df: what `per_image` returned."""
+    return ((df["label"] == 1) & (df["area"] > 0) & (df["area"] < 1)).to_numpy()
+
+
 def aggregate(df: pd.DataFrame, scores: ArrayLike) -> dict[str, int | float | None]:
     """Means over the used images of one test set, and the detection AUC of its image scores.
 
@@ -218,10 +224,8 @@ def aggregate(df: pd.DataFrame, scores: ArrayLike) -> dict[str, int | float | No
     scores = np.asarray(scores)
     if scores.shape != (len(df),):
         raise ValueError(f"{len(df)} images but scores of shape {scores.shape}")
-    anomalous = df["label"].to_numpy() == 1
-    area = df["area"].to_numpy()
-    used = anomalous & (area > 0) & (area < 1)
-    n_anomalous, n_used = int(anomalous.sum()), int(used.sum())
+    anomalous, counted = df["label"].to_numpy() == 1, used(df)
+    n_anomalous, n_used = int(anomalous.sum()), int(counted.sum())
     out: dict[str, int | float | None] = {
         "n_images": len(df),
         "n_normal": len(df) - n_anomalous,
@@ -230,7 +234,7 @@ def aggregate(df: pd.DataFrame, scores: ArrayLike) -> dict[str, int | float | No
         "n_dropped": n_anomalous - n_used,
     }
     for name in METRIC_COLUMNS:
-        out[name] = float(np.mean(df[name].to_numpy()[used])) if n_used else None
+        out[name] = float(np.mean(df[name].to_numpy()[counted])) if n_used else None
     by_class = sort_scores(scores[~anomalous], scores[anomalous])
     both = 0 < n_anomalous < len(df)
     out["detection_auc"] = by_class.auc() if both else None
