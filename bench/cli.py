@@ -8,11 +8,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from bench.commands import audit, benchmark, check, methods, status, table
+from bench.commands import audit, benchmark, check, export, methods, status, table
 from bench.errors import UserError, nearest
 from bench.options import COMMAND
 
-COMMANDS = (table, audit, check, status, methods, benchmark)
+COMMANDS = (table, audit, check, export, status, methods, benchmark)
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 
