@@ -32,7 +32,8 @@ def everything(store: Store) -> pd.DataFrame:
     for i, name in enumerate(names, len(KEYS) + 2):
         values = [facts.get(name) for facts in declared]
         if len({type(value) for value in values if value is not None}) > 1:
-            values = [None if value is None else str(value) for value in values]  # one type a column
+            # A column of a parquet file has one type.
+            values = [None if value is None else str(value) for value in values]
         for images, value in zip(frames, values):
             images.insert(i, name, value)
     return pd.concat(frames, ignore_index=True)

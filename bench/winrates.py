@@ -61,6 +61,8 @@ def table(images: pd.DataFrame, records: pd.DataFrame, definition: TableDef, row
         found[(record.dataset, record.category), record.method].append(record)
     seeds = sorted(set(records["seed"]))
     why = Footnotes(methods, rows, labels, seeds)
+    won = {(pair, metric): shares(images, *pair, columns[metric], pooled)
+           for pair in combinations(methods, 2) for metric in definition.metrics}
     body, counts = [], defaultdict(list)
     for dataset in dict.fromkeys(dataset for dataset, _ in rows):
         for pair in combinations(methods, 2):
@@ -68,8 +70,8 @@ def table(images: pd.DataFrame, records: pd.DataFrame, definition: TableDef, row
                      for method in pair for reason, seed in lacking(found[place, method], seeds)]
             groups = []
             for metric in definition.metrics:
-                by_seed = shares(images[images["dataset"] == dataset], *pair, columns[metric],
-                                 pooled)
+                by_seed = won[pair, metric]
+                by_seed = by_seed[by_seed["dataset"] == dataset]
                 counts[dataset] += by_seed["n"].tolist()
                 groups.append(_cells(by_seed, dataset, pair, metric, definition, notes))
             names = " – ".join(labels.get(method, method) for method in pair)

@@ -13,6 +13,7 @@ import pandas as pd
 
 import methods
 from bench import alone, baseline, carbon, render, winrates
+from bench.errors import UserError
 from bench.images import per_image
 from bench.options import COMMAND, Request, table_cells, understand, work_options
 from bench.plan import Cell
@@ -47,7 +48,10 @@ def _emissions_option(p: argparse.ArgumentParser) -> None:
 
 def tables(request: Request) -> int:
     """All tables of the paper. What can be checked is checked for all before the first fit."""
-    wanted = [definition.under(request.args.scenario) for definition in PAPER_TABLES]
+    wanted = [definition.under(request.args.scenario) for definition in PAPER_TABLES
+              if definition.shows != "winrates" or _pairs(request, definition)]
+    if len(wanted) < len(PAPER_TABLES):
+        print("note: Table 3 needs two methods; left out", file=sys.stderr)
     cells = list(dict.fromkeys(c for d in wanted for c in table_cells(request, d)[0]))
     runner = Runner(request.options, request.args.jobs)
     if request.args.dry_run:
@@ -62,6 +66,8 @@ def table(request: Request, definition: TableDef) -> int:
     args = request.args
     definition = definition.under(args.scenario)
     cells, rows, names = table_cells(request, definition)
+    if definition.shows == "winrates" and not _pairs(request, definition):
+        raise UserError("--methods: Table 3 compares methods with each other; give two or more")
     runner = Runner(request.options, args.jobs)
     strict = definition.about_emissions and args.emissions == "strict"
     if request.embedded:
@@ -90,6 +96,10 @@ def table(request: Request, definition: TableDef) -> int:
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _pairs(request: Request, definition: TableDef) -> bool:
+    return len(table_cells(request, definition)[2]) > 1
 
 
 def _make(runner: Runner, request: Request, definition: TableDef, cells: list[Cell],
