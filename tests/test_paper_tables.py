@@ -205,8 +205,11 @@ def test_a_retraining_with_other_numbers_is_said(copy, capsys):
 
 
 def test_strict_refuses_parallel_fits(done, capsys, no_training):
-    assert run(*done, *TWO, "--emissions", "strict", "--jobs", "2", table="table6") == 2
-    assert "--jobs 2: --emissions strict measures one fit at a time" in capsys.readouterr().err
+    for name in ("table6", "tables"):
+        assert run(*done, *TWO, "--emissions", "strict", "--jobs", "2", table=name) == 2
+        captured = capsys.readouterr()
+        assert "--jobs 2: --emissions strict measures one fit at a time" in captured.err
+        assert captured.out == ""
     with pytest.raises(SystemExit, match="2"):  # not about emissions
         run(*done, *TWO, "--emissions", "strict", table="table2")
 

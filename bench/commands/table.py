@@ -54,6 +54,8 @@ def tables(request: Request) -> int:
         print("note: Table 3 needs two methods; left out", file=sys.stderr)
     cells = list(dict.fromkeys(c for d in wanted for c in table_cells(request, d)[0]))
     runner = Runner(request.options, request.args.jobs)
+    if request.args.emissions == "strict":
+        alone.runner(runner)  # refuses what can't be measured before anything runs
     if request.args.dry_run:
         print(runner.describe(cells))
         return 0
@@ -79,7 +81,7 @@ def table(request: Request, definition: TableDef) -> int:
             print(f"then, measured again alone: {alone.describe(runner, cells)}")
         return 0
     if strict:
-        alone.runner(runner)  # refuses what can't be measured before anything runs
+        alone.runner(runner)  # as above
     failures = runner.run(cells)
     if strict:
         failures += alone.measure(runner, cells)
