@@ -16,6 +16,8 @@ from bench.store import CELL, Store, read_json
 KEYS = ("dataset", "category", "scenario", "method", "seed")
 """What `of_folder` puts before the stored columns; with `id`, one row of one plan."""
 
+COLUMNS = (*KEYS, "id", "kind", "label", "score", "area", "used", *metrics.METRIC_COLUMNS)
+
 
 def per_image(cells: Iterable[Cell], store: Store) -> pd.DataFrame:
     """A row per test image of every finished cell among `cells`, in their order.
@@ -26,7 +28,7 @@ def per_image(cells: Iterable[Cell], store: Store) -> pd.DataFrame:
     anomalous pixels), the metrics of bench.metrics.METRIC_COLUMNS, then what methods add (k, ...).
     used: whether the image is in a cell's means, that is anomalous with a mask that has both
     classes at the working size; the metrics of the others may be NaN. Cells that are not finished
-    have no rows; without any, the frame is empty and has the columns dataset to id alone.
+    have no rows; without any, the frame has columns alone.
 
     UserError when a file is damaged.
     """
@@ -37,7 +39,7 @@ def joined(folders: Iterable[Path]) -> pd.DataFrame:
     """`of_folder` of all of them, below each other."""
     frames = [frame for folder in folders if (frame := of_folder(folder)) is not None]
     if not frames:
-        return pd.DataFrame(columns=[*KEYS, "id"])
+        return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(frames, ignore_index=True)
 
 

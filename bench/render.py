@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from tabulate import DataRow, Line, TableFormat, tabulate
 
-from bench.tables import Cell, Row, Table
+from bench.tables import Cell, Row, Table, places_of
 
 METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection AUC",
            "grams": "CO2 (g)"}
@@ -46,22 +46,25 @@ class _Style:
     paper: str = "({})"
     text: Callable[[str], str] = str
 
-    def cell(self, cell: Cell, decimals: int) -> str:
+    def cell(self, cell: Cell, table: Table) -> str:
         notes = "".join(f" [{number}]" for number in cell.notes)
         if cell.value is None:
             return self.unmarked.format(self.text((cell.status if cell.notes else "–") + notes))
+        decimals = places_of(cell.value, table.decimals, table.digits)
         ours = f"{cell.value:.{decimals}f}"
         if cell.std is not None:
             ours += f"±{cell.std:.{decimals}f}"
         return (self.mark(self.text(_number(ours)), cell.mark)
-                + (f" {self.beside(cell, decimals)}" if cell.published is not None else "") + notes)
+                + (f" {self.beside(cell, table)}" if cell.published is not None else "") + notes)
 
     def mark(self, text: str, mark: str | None) -> str:
         return {"best": self.best, "second": self.second, None: self.unmarked}[mark].format(text)
 
-    def beside(self, cell: Cell, decimals: int) -> str:
+    def beside(self, cell: Cell, table: Table) -> str:
+        decimals = places_of(cell.published, table.decimals, table.digits)
         inner = f"{cell.published:.{decimals}f}"
         if cell.difference is not None:
+            decimals = places_of(cell.difference, table.decimals, table.digits)
             inner += f" {round(cell.difference, decimals) + 0.0:+.{decimals}f}"  # no -0.000
         return self.paper.format(self.text(_number(inner)))
 
@@ -70,9 +73,11 @@ class _Style:
                  if c.value is not None]
         parts = [self.text("ours ") + self.paper.format(self.text("paper, difference"))
                  if any(c.published is not None for c in cells) else "ours"]
-        if any(c.mark for c in cells):
-            best, second = self.mark("best", "best"), self.mark("runner-up", "second")
-            parts.append(f"{best} and {second} among the methods of a row")
+        words = [self.mark(self.text(word), mark) for mark, word in
+                 (("best", table.best), ("second", table.second))
+                 if any(c.mark == mark for c in cells)]
+        if words:
+            parts.append(f"{' and '.join(words)} {table.among}")
         return "; ".join(parts)
 
 
@@ -89,12 +94,13 @@ _LATEX = _Style(r"\textbf{{{}}}", r"\textit{{{}}}", text=_tex)
 
 
 def _titles(table: Table) -> list[str]:
-    return [METRICS.get(metric, metric) for metric in table.metrics]
+    own = dict(table.titles)
+    return [own.get(metric, METRICS.get(metric, metric)) for metric in table.metrics]
 
 
 def _columns(table: Table, style: _Style) -> list[list[list[str]]]:
     """[method][metric] -> the texts of its column, a row each."""
-    return [[[style.cell(row.cells[i][j], table.decimals) for row in table.rows]
+    return [[[style.cell(row.cells[i][j], table) for row in table.rows]
              for j in range(len(table.metrics))] for i in range(len(table.groups))]
 
 
@@ -173,7 +179,7 @@ def markdown(table: Table) -> str:
     heads = [_md(f"{name} {title}") for _, name in table.groups for title in _titles(table)]
     columns = [column for group in _columns(table, _MARKDOWN) for column in group]
     body = [[*map(_md, head), *cells] for head, *cells in zip(_row_heads(table), *columns)]
-    grid = tabulate(body, headers=["dataset", "category", *heads], tablefmt="github",
+    grid = tabulate(body, headers=[*table.keys[:2], *heads], tablefmt="github",
                     disable_numparse=True)
     notes = "\n".join(f"- {note}" for note in (_MARKDOWN.legend(table), *map(_md, table.notes)))
     return f"### {_md(table.title)}\n\n{grid}\n\n{notes}\n"
@@ -226,19 +232,20 @@ def _latex(table: Table, part: int, parts: int) -> str:
         rf"\label{{{label}}}\par\medskip",
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{ll{'l' * n * len(table.groups)}}}", r"\toprule",
-        rf" & & {heads} \\", rules, rf"dataset & category & {metrics} \\", r"\midrule",
+        rf" & & {heads} \\", rules, rf"{' & '.join(table.keys[:2])} & {metrics} \\", r"\midrule",
         *lines, r"\bottomrule", r"\end{tabular}}", r"\par\smallskip",
         rf"\parbox{{\textwidth}}{{\footnotesize\raggedright {notes}\par}}",
         r"\end{table}", ""])
 
 
 def csv(table: Table) -> str:
-    """Tidy: a row per dataset, category, method and metric, without the rows of means."""
+    """Tidy: a row per dataset, category, method and metric, without the rows of means. The first
+    four columns are called as the table's `keys`."""
     fields = ("value", "std", "n_seeds", "published", "difference", "mark", "status", "reason",
               "remark")
-    keys = ("dataset", "category", "method", "metric")
     rows = [(row.dataset, row.label, method, metric, *(getattr(cell, name) for name in fields))
             for row in table.rows if not row.is_mean
             for (method, _), group in zip(table.groups, row.cells)
             for metric, cell in zip(table.metrics, group)]
-    return pd.DataFrame(rows, columns=[*keys, *fields]).to_csv(index=False, lineterminator="\n")
+    frame = pd.DataFrame(rows, columns=[*table.keys, *fields])
+    return frame.to_csv(index=False, lineterminator="\n")

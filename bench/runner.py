@@ -12,7 +12,7 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import methods
-from bench import task
+from bench import readings, task
 from bench.errors import UserError
 from bench.plan import Cell, Fit, by_fit
 from bench.progress import duration
@@ -161,7 +161,7 @@ class Runner:
         if getattr(fit.params, "weights", None) == "random":
             row["note"] = "encoder with random weights"
         origin = info["provenance"]
-        return row | info["numbers"] | {
+        return row | info["numbers"] | readings.of_cell(cell, self.store).columns() | {
             "device": origin["device"], "threads": origin["threads"],
             "environment": " ".join(f"{k} {v}" for k, v in origin["libraries"].items()),
             "data": info["data_sha256"]}

@@ -23,6 +23,8 @@ class MetricsParams:
     binarize: str = param("image", "threshold of F1 and IoU from each map, or from all maps of the "
                           "test set (Section 4.3; row 37)", choices=("image", "dataset"))
     a: float = param(1.0, "F1 and IoU at mean + a * std (Section 4.3)", choices=A_VALUES)
+    winrate: str = param("class_mean", "Table 3 over a dataset: mean of its categories' shares, or "
+                         "share of all its images (row 41)", choices=("class_mean", "pooled"))
 
     def column(self, metric: str) -> str:
         """The stored column of `f1` or `iou`; other metrics have one only."""

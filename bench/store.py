@@ -142,6 +142,13 @@ class Store:
         info = read_json(self.cell_dir(cell) / CELL)
         return info if info and info.get("status") == "done" else None
 
+    def all_cells(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The folder and cell.json of every finished cell."""
+        for path in sorted(self.root.glob(f"cells/*/*/*/*/*/{CELL}")):
+            info = read_json(path)
+            if info and info.get("status") == "done":
+                yield path.parent, info
+
     def failure(self, cell: Cell) -> str | None:
         """Why the cell or its fit failed last time, or None."""
         for path in (self.cell_dir(cell) / CELL, self.fit_dir(cell.fit) / FIT):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
@@ -11,38 +11,88 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from bench.notes import (DIFFERENT, SHARED, Footnotes, Place, emission_notes, image_notes, lacking,
+                         remarks, seed_notes, span, warnings)
 from bench.paper import published
 from datasets.catalog import PAPER
 
-Place = tuple[str, str]  # (dataset, category)
+Scenario = Literal["standard", "anomalies_only"]
 
 
 @dataclass(frozen=True)
 class TableDef:
-    """What a table of the paper shows. `methods` and `metrics` are in the order of its columns."""
+    """What a table of the paper shows. `methods` and `metrics` are in the order of its columns.
+
+    shows: the metrics themselves, emissions, trade-offs of the metrics against emissions, or the
+    win rates of pairs of methods. decimals: as the paper prints; digits: most digits in all, where
+    it prints large numbers with fewer decimals. printed_in: the table of the paper whose numbers
+    stand beside ours; None is `name`, '' none.
+    """
 
     name: str
     title: str
-    scenario: Literal["standard", "anomalies_only"]
+    scenario: Scenario
     methods: tuple[str, ...]
     metrics: tuple[str, ...]
     datasets: tuple[str, ...]
     decimals: int = 3
     higher_is_better: bool = True
+    digits: int | None = None
+    shows: Literal["metrics", "emissions", "tradeoff", "winrates"] = "metrics"
+    printed_in: str | None = None
+
+    @property
+    def about_emissions(self) -> bool:
+        return self.shows in ("emissions", "tradeoff")
+
+    def under(self, scenario: Scenario | None) -> TableDef:
+        """This table of another scenario, beside the numbers that the paper prints for that."""
+        if scenario in (None, self.scenario):
+            return self
+        return replace(self, scenario=scenario, printed_in=_OTHER_SCENARIO.get(self.name, ""))
 
 
-TABLES: dict[str, TableDef] = {
-    "table1": TableDef(
-        "table1", "Table 1: mean pixel-wise AUC of the ablated methods",
-        "standard", ("ae", "ae_filtered", "ae_xad_raw", "ae_xad"), ("auc",), ("mvtec",)),
-    "table2": TableDef(
-        "table2", "Table 2: mean pixel-wise AUC, F1 and IoU",
-        "standard", ("ae_xad", "fcdd", "bgad"), ("auc", "f1", "iou"), PAPER),
-    "table-vit": TableDef(
-        "table-vit", "ViT encoders beside the report of the ViT re-implementation", "standard",
-        ("ae_xad_vit", "ae_xad_vit_finetuned", "ae_xad_vit_scratch"),
-        ("auc", "f1", "iou"), ("mvtec",)),
-}
+_OTHER_SCENARIO = {a: b for pair in (("table2", "table4"), ("table5", "table6"),
+                                     ("table7", "table8")) for a, b in (pair, pair[::-1])}
+
+
+_UNDEFINED = {"detection_auc": "detection AUC needs normal and anomalous test images"}
+_TRADEOFF = (("auc", "T(AUC)"), ("f1", "T(F1)"), ("iou", "T(IoU)"))
+_COMPARED = ("ae_xad", "fcdd", "bgad")
+_QUALITY = ("auc", "f1", "iou")
+
+
+def _emissions(name: str, title: str, scenario: Scenario) -> TableDef:
+    return TableDef(name, title, scenario, _COMPARED, ("grams",), PAPER, higher_is_better=False,
+                    shows="emissions")
+
+
+def _tradeoff(name: str, title: str, scenario: Scenario) -> TableDef:
+    return TableDef(name, title, scenario, _COMPARED, _QUALITY, PAPER, decimals=4, digits=5,
+                    higher_is_better=False, shows="tradeoff")
+
+
+TABLES: dict[str, TableDef] = {t.name: t for t in (
+    TableDef("table1", "Table 1: mean pixel-wise AUC of the ablated methods", "standard",
+             ("ae", "ae_filtered", "ae_xad_raw", "ae_xad"), ("auc",), ("mvtec",)),
+    TableDef("table2", "Table 2: mean pixel-wise AUC, F1 and IoU", "standard", _COMPARED, _QUALITY,
+             PAPER),
+    TableDef("table3", "Table 3: share of the test images on which one method beats the other",
+             "standard", _COMPARED, _QUALITY, PAPER, shows="winrates"),
+    TableDef("table4", "Table 4: mean pixel-wise AUC, F1 and IoU, trained on anomalies only",
+             "anomalies_only", _COMPARED, _QUALITY, PAPER),
+    _emissions("table5", "Table 5: CO2 emitted by training and explaining", "standard"),
+    _emissions("table6", "Table 6: CO2 emitted by training on anomalies only and explaining",
+               "anomalies_only"),
+    _tradeoff("table7", "Table 7: trade-off T(m) = E / (m / (1 - m)) of CO2 and quality",
+              "standard"),
+    _tradeoff("table8", "Table 8: trade-off T(m) = E / (m / (1 - m)) of CO2 and quality, trained "
+              "on anomalies only", "anomalies_only"),
+    TableDef("table9", "Table 9: detection AUC, of the image scores", "standard", _COMPARED,
+             ("detection_auc",), PAPER),
+    TableDef("table-vit", "ViT encoders beside the report of the ViT re-implementation", "standard",
+             ("ae_xad_vit", "ae_xad_vit_finetuned", "ae_xad_vit_scratch"), _QUALITY, ("mvtec",)),
+)}
 
 
 @dataclass(frozen=True)
@@ -84,7 +134,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What the renderers need. `groups`: (method, its label); each has a column per metric."""
+    """What the renderers need. `groups`: (method, its label); each has a column per metric.
+
+    decimals, digits: as in TableDef. titles: (metric, heading of its columns) where that is not
+    the usual one. keys: what dataset, row, group and column are called in a file. best, second,
+    among: what marks mean, in words.
+    """
 
     name: str
     title: str
@@ -93,6 +148,19 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     decimals: int
+    digits: int | None = None
+    titles: tuple[tuple[str, str], ...] = ()
+    keys: tuple[str, str, str, str] = ("dataset", "category", "method", "metric")
+    best: str = "best"
+    second: str = "runner-up"
+    among: str = "among the methods of a row"
+
+
+def places_of(value: float, decimals: int, digits: int | None) -> int:
+    """Decimals to print: `decimals`, fewer where the number would have more than `digits`."""
+    if digits is None or not math.isfinite(value):
+        return decimals
+    return max(0, min(decimals, digits - len(str(int(abs(value))))))
 
 
 def build(records: pd.DataFrame, definition: TableDef, rows: list[Place], methods: list[str],
@@ -100,7 +168,8 @@ def build(records: pd.DataFrame, definition: TableDef, rows: list[Place], method
     """The table of `rows` x `methods`, from `records` with one row per cell and seed.
 
     Columns of records: dataset, category, scenario, method, seed, status, reason, the metrics,
-    n_used, n_dropped, n_normal, device, environment, threads, data, note. Cells without a record
+    n_used, n_dropped, n_normal, device, environment, threads, data, note; for tables about
+    emissions also what bench.readings adds. Cells without a record
     are shown as missing.
     """
     source = _Source(records, definition, list(rows), list(methods), labels)
@@ -116,7 +185,8 @@ def build(records: pd.DataFrame, definition: TableDef, rows: list[Place], method
         body.append(source.means("all", "mean of all", with_data))
     return Table(definition.name, title or definition.title,
                  tuple((method, labels.get(method, method)) for method in methods),
-                 definition.metrics, tuple(body), tuple(source.notes()), definition.decimals)
+                 definition.metrics, tuple(body), tuple(source.notes()), definition.decimals,
+                 definition.digits, _TRADEOFF if definition.shows == "tradeoff" else ())
 
 
 @dataclass
@@ -129,8 +199,6 @@ class _Source:
     methods: list[str]
     labels: dict[str, str]
     found: dict[tuple[Place, str], list[Any]] = field(default_factory=lambda: defaultdict(list))
-    # (status, reason) -> {(place, method): seeds}; the footnotes are numbered in this order.
-    lacking: dict[tuple[str, str], dict] = field(default_factory=dict)
     uneven: list[str] = field(default_factory=list)  # means over different categories
 
     def __post_init__(self) -> None:
@@ -140,6 +208,7 @@ class _Source:
             if place in self.places and record.method in self.methods:
                 self.found[place, record.method].append(record)
         self.seeds = sorted({record.seed for record in self.all()})
+        self.why = Footnotes(self.methods, self.places, self.labels, self.seeds)
 
     def label(self, method: str) -> str:
         return self.labels.get(method, method)
@@ -169,30 +238,28 @@ class _Source:
         records = self.found.get((place, method), [])
         numbers = _mean([self.values(place, method, metric)])
         why = self.footnotes(place, method, metric)
-        status = "done" if numbers else next(iter(why))[0]
+        said = [r.note for r in records if r.note] + [SHARED[1]] * (SHARED in why)
         return Cell(
-            **numbers or {"value": None}, status=status, notes=tuple(why.values()),
-            published=self.published(place, method, metric),
-            reason="; ".join(dict.fromkeys(reason for _, reason in why)),
-            remark="; ".join(dict.fromkeys(r.note for r in records if r.note)))
+            **numbers or {"value": None}, status="done" if numbers else next(iter(why))[0],
+            notes=tuple(why.values()), published=self.published(place, method, metric),
+            reason="; ".join(dict.fromkeys(w[1] for w in why if w != SHARED)),
+            remark="; ".join(dict.fromkeys(said)))
 
     def footnotes(self, place: Place, method: str, metric: str) -> dict[tuple[str, str], int]:
-        """(status, reason) -> number of the footnote, for each reason why seeds lack here."""
+        """(status, reason) -> number of the footnote: why seeds lack here, and whether the
+        energy of others may be in it."""
         records = self.found.get((place, method), [])
-        lacking = [((record.status, record.reason), record.seed) for record in records
-                   if record.status != "done"]
-        lacking += [(("undefined", f"{metric} of no test image is a number"), record.seed)
-                    for record in records
-                    if record.status == "done" and math.isnan(getattr(record, metric))]
-        if not records:
-            lacking = [(("missing", "not run"), seed) for seed in self.seeds or [None]]
-        for why, seed in lacking:
-            self.lacking.setdefault(why, {}).setdefault((place, method), {})[seed] = True
-        numbers = list(self.lacking)
-        return {why: numbers.index(why) + 1 for why, _ in lacking}
+        done = [record for record in records if record.status == "done"]
+        why = lacking(records, self.seeds)
+        why += [(("undefined", _UNDEFINED.get(metric, f"{metric} of no test image is a number")),
+                 r.seed) for r in done if math.isnan(getattr(r, metric))]
+        if self.definition.about_emissions:
+            why += [(SHARED, r.seed) for r in done if r.shared]
+        return {w: self.why.add(w, place, method, seed) for w, seed in why}
 
     def published(self, place: Place, method: str, metric: str) -> float | None:
-        return published(self.definition.name, *place, method, metric)
+        table = self.definition.printed_in
+        return published(self.definition.name if table is None else table, *place, method, metric)
 
     def means(self, dataset: str, name: str, places: list[Place]) -> Row:
         """Means over the categories that have a value, the paper's over the same ones."""
@@ -210,7 +277,7 @@ class _Source:
             row = name if dataset == "all" else f"{dataset} {name}"
             self.uneven.append(f"{row}: each method's over its own categories with a value, "
                                f"so not ranked ({each})")
-        label = f"{name} ({_span(n for n in counts.values() if n)})"
+        label = f"{name} ({span(n for n in counts.values() if n)})"
         return Row(dataset, label, self.marked(cells, ranked), is_mean=True)
 
     def mean(self, places: Sequence[Place], method: str, metric: str) -> Cell:
@@ -222,7 +289,8 @@ class _Source:
 
     def marked(self, cells: list[list[Cell]], metrics: Iterable[str]) -> tuple:
         """Best and runner-up of each metric across methods, as far as the printed digits tell."""
-        printed = [[None if c.value is None else float(f"{c.value:.{self.definition.decimals}f}")
+        size = (self.definition.decimals, self.definition.digits)
+        printed = [[None if c.value is None else float(f"{c.value:.{places_of(c.value, *size)}f}")
                     for c in group] for group in cells]
         marked = [list(group) for group in cells]
         for j in map(self.definition.metrics.index, metrics):
@@ -237,48 +305,11 @@ class _Source:
         return tuple(map(tuple, marked))
 
     def notes(self) -> list[str]:
-        remarks = defaultdict(list)
-        for (place, method), records in self.found.items():
-            for note in dict.fromkeys(r.note for r in records if r.note):
-                remarks[note].append((place, method))
-        notes = [*self.seed_notes(), *_image_notes(self.done()),
-                 *self.uneven,
-                 *(f"{self.where(cells)}: {note}" for note, cells in remarks.items()),
-                 *_warnings(self.done())]
-        for number, ((status, reason), cells) in enumerate(self.lacking.items(), 1):
-            seeds = sorted({s for cell in cells.values() for s in cell if s is not None})
-            some = f" (seeds {_listed(seeds)})" if seeds != self.seeds else ""
-            why = f"{status}, {reason}" if reason and not reason.startswith(status) else (
-                reason or status)
-            notes.append(f"[{number}] {self.where(cells)}{some}: {why}")
-        return notes
-
-    def seed_notes(self) -> list[str]:
-        done = {cell: len({r.seed for r in records if r.status == "done"})
-                for cell, records in self.found.items()}
-        if not any(done.values()):
-            return []
-        if len(self.seeds) == 1:
-            return [f"seed {self.seeds[0]}"]
-        fewer = [cell for cell, n in done.items() if 0 < n < len(self.seeds)]
-        return [f"mean ± sample standard deviation over {len(self.seeds)} seeds "
-                f"({_listed(self.seeds)})" + (f"; fewer: {self.where(fewer)}" if fewer else "")]
-
-    def where(self, cells: Iterable[tuple[Place, str]]) -> str:
-        """The cells in words: rows alone where all methods are meant, else 'FCDD on rows'."""
-        rows: dict[str, list[Place]] = {method: [] for method in self.methods}
-        for place, method in cells:
-            rows[method].append(place)
-        methods = defaultdict(list)
-        for method, places in rows.items():
-            if places:
-                places = tuple(place for place in self.places if place in places)
-                methods[places].append(self.label(method))
-        return "; ".join(
-            ("" if len(names) == len(self.methods) else f"{', '.join(names)} on ")
-            + (f"all {len(places)} rows" if len(places) == len(self.places) > 3
-               else _listed(["/".join(place) for place in places]))
-            for places, names in methods.items())
+        done, emissions = self.done(), self.definition.about_emissions
+        columns = DIFFERENT | {"meter": "meters of emissions"} if emissions else DIFFERENT
+        return [*seed_notes(self.found, self.seeds, self.why.where), *image_notes(done),
+                *(emission_notes(done) if emissions else ()), *self.uneven,
+                *remarks(self.found, self.why.where), *warnings(done, columns), *self.why.texts()]
 
 
 def _mean(by_category: Sequence[dict[int, float]]) -> dict[str, Any]:
@@ -293,55 +324,3 @@ def _mean(by_category: Sequence[dict[int, float]]) -> dict[str, Any]:
     spread = len(by_seed) > 1 and all(map(math.isfinite, by_seed))
     return {"value": fmean(fmean(numbers.values()) for numbers in by_category),
             "std": stdev(by_seed) if spread else None, "n_seeds": min(map(len, by_category))}
-
-
-def _image_notes(done: Iterable[Any]) -> list[str]:
-    """How many test images the numbers stand on."""
-    records = defaultdict(list)
-    for record in done:
-        records[record.dataset, record.category].append(record)
-    if not records:
-        return []
-
-    def count(name: str) -> dict[Place, list[int]]:
-        return {place: [int(getattr(r, name)) for r in rs] for place, rs in records.items()}
-
-    def total(numbers: dict[Place, list[int]]) -> str:
-        return _span([sum(map(min, numbers.values())), sum(map(max, numbers.values()))])
-
-    dropped = count("n_dropped")
-    where = _listed([f"{'/'.join(p)} {_span(ns)}" for p, ns in dropped.items()
-                     if max(ns) and len(records) > 1])
-    return [f"test images of {_listed(['/'.join(place) for place in records])}: "
-            f"{total(count('n_used'))} anomalous used, {total(count('n_normal'))} normal; "
-            f"{total(dropped)} dropped because the mask vanishes at the working size"
-            + (f" ({where})" if where else "")]
-
-
-def _warnings(done: Iterable[Any]) -> list[str]:
-    """What makes the numbers of a table hard to compare with each other."""
-    done, warnings, data = list(done), [], defaultdict(set)
-    for name, plural in (("device", "devices"), ("environment", "environments"),
-                         ("threads", "thread counts")):
-        # A column of integers with a gap holds floats.
-        met = Counter(int(v) if isinstance(v, float) else v
-                      for v in (getattr(record, name) for record in done))
-        if len(met) > 1:
-            each = ", ".join(f"{value} ({n})" for value, n in met.most_common())
-            warnings.append(f"warning: cells of different {plural} meet: {each}")
-    for record in done:
-        data[f"{record.dataset}/{record.category}"].add(record.data)
-    mixed = [place for place, hashes in data.items() if len(hashes) > 1]
-    if mixed:
-        warnings.append(f"warning: cells of different data meet: {_listed(mixed)}")
-    return warnings
-
-
-def _listed(items: Sequence[Any], most: int = 5) -> str:
-    """'a, b, c', or 'a, … (24)' when there are many."""
-    return ", ".join(map(str, items)) if len(items) <= most else f"{items[0]}, … ({len(items)})"
-
-
-def _span(numbers: Iterable[int]) -> str:
-    low, *_, high = sorted([*numbers] * 2)
-    return str(low) if low == high else f"{low}–{high}"

@@ -1,22 +1,28 @@
-"""`table1` … : compute what a table needs, print it, and write it under results/tables."""
+"""`table1` … `tables`: compute what a table needs, print it, and write it under results/tables."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from shutil import get_terminal_size
 
+import pandas as pd
+
 import methods
-from bench import baseline, render
+from bench import alone, baseline, carbon, render, winrates
+from bench.errors import UserError
+from bench.images import per_image
 from bench.options import COMMAND, Request, table_cells, understand, work_options
+from bench.plan import Cell
 from bench.runner import Runner
 from bench.store import write_file
-from bench.tables import TABLES, TableDef, build
+from bench.tables import TABLES, Table, TableDef, build
 
 FILE_WIDTH = 250  # columns, where the output goes to a file
+PAPER_TABLES = tuple(TABLES[f"table{n}"] for n in range(1, 10))
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -25,37 +31,67 @@ def register(commands: argparse._SubParsersAction) -> None:
         p.add_argument("--save-baseline", metavar="FILE", help="write the table's cells with "
                        "their provenance to a JSON file")
         p.add_argument("--note", default="", help="what a reader of that file must know")
+        if definition.about_emissions:
+            _emissions_option(p)
         p.set_defaults(run=lambda args, d=definition: table(understand(args), d))
+    p = commands.add_parser("tables", parents=[work_options()],
+                            help="Tables 1 to 9, one after another")
+    _emissions_option(p)
+    p.set_defaults(run=lambda args: tables(understand(args)), save_baseline=None)
+
+
+def _emissions_option(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--emissions", choices=("stored", "strict"), default="stored",
+                   help="strict: train again, alone, what was measured beside other fits or not at "
+                        "all; nothing else changes (default stored)")
+
+
+def tables(request: Request) -> int:
+    """All tables of the paper. What can be checked is checked for all before the first fit."""
+    wanted = [definition.under(request.args.scenario) for definition in PAPER_TABLES
+              if definition.shows != "winrates" or _pairs(request, definition)]
+    if len(wanted) < len(PAPER_TABLES):
+        print("note: Table 3 needs two methods; left out", file=sys.stderr)
+    cells = list(dict.fromkeys(c for d in wanted for c in table_cells(request, d)[0]))
+    runner = Runner(request.options, request.args.jobs)
+    if request.args.emissions == "strict":
+        alone.runner(runner)  # refuses what can't be measured before anything runs
+    if request.args.dry_run:
+        print(runner.describe(cells))
+        return 0
+    runner.check(cells, list(dict.fromkeys(c.fit for c in runner.pending(cells))))
+    return max(table(request, definition) for definition in wanted)
 
 
 def table(request: Request, definition: TableDef) -> int:
     """Compute what the table needs, print it and write it under results/tables."""
-    args, settings = request.args, request.settings
-    definition = dataclasses.replace(definition, scenario=args.scenario or definition.scenario)
+    args = request.args
+    definition = definition.under(args.scenario)
     cells, rows, names = table_cells(request, definition)
+    if definition.shows == "winrates" and not _pairs(request, definition):
+        raise UserError("--methods: Table 3 compares methods with each other; give two or more")
     runner = Runner(request.options, args.jobs)
-    scenario = definition.scenario.replace("_", " ")
-    title = f"{definition.title} [{scenario} scenario, protocol {settings.protocol}]"
+    strict = definition.about_emissions and args.emissions == "strict"
     if request.embedded:
-        why = "" if request.rows else f": no dataset found in {request.looked_in}"
-        title += f" — EMBEDDED SUITE of generated images{why}"
-        print(f"note: the embedded suite of generated images is used{why}", file=sys.stderr)
+        print(f"note: the embedded suite of generated images is used{_why_embedded(request)}",
+              file=sys.stderr)
     if args.dry_run:
         print(runner.describe(cells))
+        if strict:
+            print(f"then, measured again alone: {alone.describe(runner, cells)}")
         return 0
+    if strict:
+        alone.runner(runner)  # as above
     failures = runner.run(cells)
-    records = runner.records(cells)
-    for metric in ("f1", "iou"):
-        column = settings.metrics.column(metric)
-        records[metric] = records[column] if column in records else None
-    labels = {name: methods.entry(name).label for name in methods.entries()}
-    made = build(records, definition, rows, names, labels, title)
+    if strict:
+        failures += alone.measure(runner, cells)
     shown = sys.stdout.isatty()
-    print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
-    _write(request, definition, made)
+    for made in _make(runner, request, definition, cells, rows, names):
+        print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
+        _write(request, made)
     if args.save_baseline:
         command = f"{COMMAND} {shlex.join(args.words)}"
-        given = {"protocol": settings.protocol, "epochs": args.epochs, "set": args.set}
+        given = {"protocol": request.settings.protocol, "epochs": args.epochs, "set": args.set}
         count = baseline.save(Path(args.save_baseline), cells, runner.store, command, args.note,
                               given)
         print(f"written: {args.save_baseline} ({count} cells)", file=sys.stderr)
@@ -64,8 +100,49 @@ def table(request: Request, definition: TableDef) -> int:
     return 1 if failures else 0
 
 
-def _write(request: Request, definition: TableDef, made: object) -> None:
-    stem = request.stem(definition.name)
+def _pairs(request: Request, definition: TableDef) -> bool:
+    return len(table_cells(request, definition)[2]) > 1
+
+
+def _make(runner: Runner, request: Request, definition: TableDef, cells: list[Cell],
+          rows: list[tuple[str, str]], names: list[str]) -> list[Table]:
+    """The table, and where it is about emissions the one relative to AE-XAD."""
+    title, chosen = _title(request, definition), request.settings.metrics
+    columns = {metric: chosen.column(metric) for metric in definition.metrics}
+    labels = {name: methods.entry(name).label for name in methods.entries()}
+    records = runner.records(cells)
+    for metric, column in columns.items():
+        records[metric] = pd.to_numeric(records[column]) if column in records else float("nan")
+    if definition.shows == "winrates":
+        images = per_image(cells, runner.store)
+        return [winrates.table(images[images["used"].astype(bool)], records, definition, rows,
+                               names, labels, columns, chosen.winrate == "pooled", title)]
+    if not definition.about_emissions:
+        return [build(records, definition, rows, names, labels, title)]
+    records = carbon.measured(records)
+    if definition.shows == "tradeoff":
+        records = carbon.tradeoffs(records, definition.metrics)
+    made = [build(records, definition, rows, names, labels, title)]
+    with_grams = replace(definition, metrics=(*dict.fromkeys((*definition.metrics, "grams")),))
+    beside = carbon.relative(build(records, with_grams, rows, names, labels),
+                             _title(request, definition, f", relative to {labels[carbon.BASE]}"))
+    return made + [beside] if beside else made
+
+
+def _title(request: Request, definition: TableDef, more: str = "") -> str:
+    scenario = definition.scenario.replace("_", " ")
+    title = f"{definition.title}{more} [{scenario} scenario, protocol {request.settings.protocol}]"
+    if request.embedded:
+        title += f" — EMBEDDED SUITE of generated images{_why_embedded(request)}"
+    return title
+
+
+def _why_embedded(request: Request) -> str:
+    return "" if request.rows else f": no dataset found in {request.looked_in}"
+
+
+def _write(request: Request, made: Table) -> None:
+    stem = request.stem(made.name)
     folder = request.options.results / "tables"
     for suffix, text in (("md", render.markdown(made)), ("tex", render.latex(made)),
                          ("csv", render.csv(made))):

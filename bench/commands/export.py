@@ -1,0 +1,43 @@
+"""`export`: everything stored, as one table with a row per test image and cell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.export import everything
+from bench.provenance import REPOSITORY
+from bench.store import Store, write_file
+
+FORMATS = ("csv", "parquet")
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("export", help="everything stored as one table, a row per image and "
+                                           "cell")
+    p.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
+                                     "results/)")
+    p.add_argument("--format", choices=FORMATS, help="default: the ending of --out, else csv")
+    p.add_argument("--out", metavar="FILE", help="default: images.csv in the folder of results")
+    p.set_defaults(run=export)
+
+
+def export(args: argparse.Namespace) -> int:
+    results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    ending = Path(args.out).suffix[1:] if args.out else ""
+    kind = args.format or (ending if ending in FORMATS else "csv")
+    out = Path(args.out) if args.out else results / f"images.{kind}"
+    if out.is_dir():
+        raise UserError(f"--out {out}: is a folder; give a file in it")
+    images = everything(Store(results))
+    if images.empty:
+        raise UserError(f"{results}: no finished cell there; give --results, or make a table first")
+    if kind == "csv":
+        write_file(out, lambda p: images.to_csv(p, index=False, lineterminator="\n"))
+    else:
+        write_file(out, lambda p: images.to_parquet(p, index=False))
+    cells = images["key"].nunique()
+    print(f"written: {out} ({len(images)} rows, {cells} cells, {len(images.columns)} columns)")
+    return 0
