@@ -27,8 +27,7 @@ def measured(records: pd.DataFrame) -> pd.DataFrame:
         records["note"] = [", ".join(filter(None, both)) for both in zip(records["note"], again)]
         lost = (records["status"] == "done") & (records["problem"] != "")
         records.loc[lost, "status"] = UNMEASURED
-        records.loc[lost, "reason"] = (records.loc[lost, "problem"]
-                                       + "; --emissions strict measures again")
+        records.loc[lost, "reason"] = records.loc[lost, "problem"]
     return records
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
+
 Place = tuple[str, str]  # (dataset, category)
 Where = tuple[Place, str]  # a place and a method
 Why = tuple[str, str]  # (status, reason)
@@ -133,9 +135,9 @@ def warnings(done: Iterable[Any], columns: dict[str, str] = DIFFERENT) -> list[s
     """What makes the numbers of a table hard to compare with each other."""
     done, found, data = list(done), [], defaultdict(set)
     for name, plural in columns.items():
-        # A column of integers with a gap holds floats.
-        met = Counter(int(v) if isinstance(v, float) else v
-                      for v in (getattr(record, name) for record in done))
+        # A column of integers with a gap holds floats; of maps made elsewhere nothing is known.
+        values = [v for v in (getattr(record, name) for record in done) if pd.notna(v) and v != ""]
+        met = Counter(int(v) if isinstance(v, float) else v for v in values)
         if len(met) > 1:
             each = ", ".join(f"{value} ({n})" for value, n in met.most_common())
             found.append(f"warning: cells of different {plural} meet: {each}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import methods
-from bench import plan
+from bench import external, plan
 from bench.emissions import check_country
 from bench.errors import UserError, nearest
 from bench.plan import Cell
@@ -95,11 +95,12 @@ def understand(args: argparse.Namespace) -> Request:
     library = Library(root, cache)
     found = any(library.locate(d, c) for d, c in all_categories(tuple(DATASETS)) if d != "embedded")
     embedded = not found if rows is None else all(d == "embedded" for d, _ in rows)
+    results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    external.register(results)
     settings = Settings(args.protocol or ("mini" if embedded else "paper"), args.epochs, args.set)
     for name, value in (("threads", args.threads), ("jobs", args.jobs)):
         if value < 1:
             raise UserError(f"--{name} {value}: must be at least 1")
-    results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
                       _device(args.device), args.threads, check_country(args.country),
                       keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every)

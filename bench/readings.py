@@ -30,7 +30,7 @@ class Emitted:
         for what, reading in (("training", self.fit), ("explaining", self.explain)):
             problem = reading["problem"] if reading else MISSING
             if problem:
-                return f"the reading of {what} is {problem}"
+                return f"the reading of {what} is {problem}; --emissions strict measures again"
         return None
 
     @property

@@ -12,7 +12,7 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import methods
-from bench import readings, task
+from bench import external, readings, task
 from bench.errors import UserError
 from bench.plan import Cell, Fit, by_fit
 from bench.progress import duration
@@ -161,18 +161,19 @@ class Runner:
         if getattr(fit.params, "weights", None) == "random":
             row["note"] = "encoder with random weights"
         origin = info["provenance"]
-        return row | info["numbers"] | readings.of_cell(cell, self.store).columns() | {
+        row |= info["numbers"] | readings.of_cell(cell, self.store).columns() | {
             "device": origin["device"], "threads": origin["threads"],
             "environment": " ".join(f"{k} {v}" for k, v in origin["libraries"].items()),
             "data": info["data_sha256"]}
+        return row | external.remarks(info)
 
     def _why_not(self, cell: Cell) -> tuple[str, str]:
         fit = cell.fit
-        if cell.skip:
-            return "skipped", cell.skip
         if self.library.locate(fit.dataset, fit.category) is None:
             place = self.library.expected(fit.dataset, fit.category).parent
             return "no data", f"looked in {place}"
+        if cell.skip:
+            return "missing" if cell.method in external.externals() else "skipped", cell.skip
         if fit in self.without_weights:
             return "skipped", self.without_weights[fit]
         failure = self.store.failure(cell)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -193,18 +194,12 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, positions:
 def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positions: np.ndarray,
             options: Options) -> None:
     """Explain the test set, compute all metrics and store the cell."""
-    images, masks = category.images[positions], category.masks[positions]
-    kinds = category.kinds[positions]
+    images = category.images[positions]
     with Meter(options.country, options.shared) as meter:
         explanation = method.explain(images)
     _check(explanation, images.shape[:3])
     keep_findings(cell.fit, method, Store(options.results))
-    table = metrics.per_image(explanation.heatmaps, masks, (kinds != GOOD).astype(np.int64))
-    numbers = metrics.aggregate(table, explanation.scores)
-    numbers |= metrics.pooled(explanation.heatmaps, masks)
-    table.insert(0, "id", category.ids[positions])
-    table.insert(1, "kind", kinds)
-    table.insert(3, "score", explanation.scores)
+    table, numbers = measure(explanation.heatmaps, explanation.scores, category, positions)
     for name, values in explanation.extras.items():
         table[name] = values
         numbers[f"mean_{name}"] = float(np.mean(values))
@@ -214,6 +209,21 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
         "provenance": provenance.collect(ctx.device, options.threads),
         "data_sha256": category.digest, "weights_sha256": ctx.weights.used,
     }, explanation.heatmaps if options.keep_maps else None)
+
+
+def measure(heatmaps: np.ndarray, scores: np.ndarray, category: Category, positions: np.ndarray
+            ) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The metrics of each test image, and the numbers of the test set as a whole.
+
+    heatmaps: (N, H, W), scores: (N,), of the category's images at `positions` (N,).
+    """
+    masks, kinds = category.masks[positions], category.kinds[positions]
+    table = metrics.per_image(heatmaps, masks, (kinds != GOOD).astype(np.int64))
+    numbers = metrics.aggregate(table, scores) | metrics.pooled(heatmaps, masks)
+    table.insert(0, "id", category.ids[positions])
+    table.insert(1, "kind", kinds)
+    table.insert(3, "score", scores)
+    return table, numbers
 
 
 def keep_findings(fit: Fit, method: Any, store: Store) -> None:
