@@ -8,11 +8,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from bench.commands import audit, benchmark, check, export, figures, methods, status, table
+from bench.commands import (audit, benchmark, check, compare, evaluate, export, figures, methods,
+                            status, table)
 from bench.errors import UserError, nearest
 from bench.options import COMMAND
 
-COMMANDS = (table, figures, export, audit, check, status, methods, benchmark)
+COMMANDS = (table, figures, export, compare, evaluate, audit, check, status, methods, benchmark)
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 

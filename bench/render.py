@@ -20,7 +20,7 @@ _TEX = str.maketrans({
     **{char: f"\\{char}" for char in "&%_#${}"}, "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "∪": r"$\cup$", "∖": r"$\setminus$", "−": "$-$", "±": r"$\pm$",
-    "∞": r"$\infty$", "–": r"\textendash{}", "…": r"\dots{}"})
+    "∞": r"$\infty$", "–": r"\textendash{}", "—": r"\textemdash{}", "…": r"\dots{}"})
 
 _LATEX_WIDTH = 120  # characters of numbers that are still readable beside each other
 

@@ -49,7 +49,7 @@ def test_a_training_is_counted_once_in_the_sum():
 
 
 def test_readings_that_are_nothing_are_never_averaged():
-    lost = "the reading of training is zero"
+    lost = "the reading of training is zero; --emissions strict measures again"
     made = table5(emitted(grams=5.0), emitted(seed=41, problem=lost),
                   emitted(method="fcdd", problem=lost), emitted(method="bgad", status="failed",
                                                                 reason="loss is NaN"))

@@ -14,7 +14,7 @@ from bench.statistics import Ranks, groups
 
 # Millimetres, as all coordinates below.
 TOP, LINE, BAR, GAP, EDGE = 14.0, 4.2, 2.0, 1.5, 2.0
-SHORTEST = 45.0  # of the line of ranks; longer names make the figure as wide as a page
+SHORTEST = 40.0  # of the line of ranks; longer names make the figure as wide as a page
 
 
 def diagrams(ranks: Sequence[Ranks], labels: dict[str, str]) -> Figure | None:
