@@ -14,6 +14,7 @@ import pandas as pd
 import methods
 from bench import images, plan
 from bench.errors import UserError, nearest
+from bench.external import externals
 from bench.options import Request, table_cells, understand, work_options
 from bench.plan import Cell
 from bench.runner import Runner
@@ -61,10 +62,14 @@ class Work:
         from bench.figures import stored
 
         for cell in cells:
+            if cell.method in externals():
+                self.notes.append(f"{methods.entry(cell.method).label}: not drawn, its maps were "
+                                  f"made elsewhere")
+                continue
             try:
                 yield cell, stored.method(cell, self.runner)
             except WeightsMissing as error:
-                self.notes.append(f"{LABELS[cell.method]} on {cell.fit.dataset}/"
+                self.notes.append(f"{methods.entry(cell.method).label} on {cell.fit.dataset}/"
                                   f"{cell.fit.category}: not drawn, {error}")
 
     @property
@@ -78,7 +83,9 @@ class Work:
             f"{scenario.replace('_', ' ')} scenario" if scenario != "standard" else "")))
 
 
-LABELS = {name: entry.label for name, entry in methods.entries().items()}
+def labels() -> dict[str, str]:
+    """The methods' names in figures, those of the results folder's external ones too."""
+    return {name: entry.label for name, entry in methods.entries().items()}
 
 
 # -- the figures --
@@ -101,7 +108,7 @@ def draw_steps(work: Work) -> Iterator[Drawn]:
         image = tested.only([chosen])
         a = work.request.settings.metrics.a
         made = steps.steps(method, _short(chosen), image.images[0], image.masks[0], a)
-        title = f"{LABELS[name]} on {'/'.join(place)}"
+        title = f"{methods.entry(name).label} on {'/'.join(place)}"
         yield Drawn(steps.draw(made, title, work.remark))
 
 
@@ -113,8 +120,8 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
         fit = cell.fit
         if not hasattr(method, "error_maps"):
             raise UserError(f"--methods {cell.method}: it filters no error maps")
-        print(f"explains {fit.dataset}/{fit.category} again with {LABELS[cell.method]}, "
-              f"seed {fit.seed}", file=sys.stderr)
+        print(f"explains {fit.dataset}/{fit.category} again with "
+              f"{methods.entry(cell.method).label}, seed {fit.seed}", file=sys.stderr)
         frame = images.per_image([cell], work.runner.store)
         frame = frame[frame["used"]]
         used = stored.tested(fit, work.runner).only(frame["id"].tolist())
@@ -126,7 +133,7 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
     if lines:
         axis = curves.Axis("filter radius $k$, pixels", "AUC", (2, 10, 20, 30), False)
         numbers = pd.concat(lines, ignore_index=True)
-        yield Drawn(curves.draw(numbers, work.names, LABELS, axis, pd.DataFrame(marks),
+        yield Drawn(curves.draw(numbers, work.names, labels(), axis, pd.DataFrame(marks),
                                 r"each image's own $\hat{k}$, at their mean", work.remark),
                     numbers=numbers.rename(columns={"x": "k", "y": "auc"}))
 
@@ -144,7 +151,7 @@ def draw_thresholds(work: Work) -> Iterator[Drawn]:
         scope = "" if shown.binarize == "image" else " of all maps of the test set"
         axis = curves.Axis(f"$a$, in the threshold µ + $a$·σ{scope}",
                            {"f1": "F1", "iou": "IoU"}[metric], (1, 2, 3), True)
-        yield Drawn(curves.draw(numbers, work.names, LABELS, axis, remark=work.remark),
+        yield Drawn(curves.draw(numbers, work.names, labels(), axis, remark=work.remark),
                     numbers=numbers.rename(columns={"x": "a", "y": metric}))
 
 
@@ -169,11 +176,12 @@ def draw_gallery(work: Work) -> Iterator[Drawn]:
                 row.heatmaps[cell.method] = heatmap
                 row.numbers[cell.method] = tuple(numbers.loc[name, ["auc", f1]])
         title = (f"{'/'.join(place)}: best, median and worst of {int(frame['used'].sum())} "
-                 f"anomalous images by the AUC of {LABELS[work.by]}")
+                 f"anomalous images by the AUC of {methods.entry(work.by).label}")
         records = work.runner.records(work.cells(*work.names, places=[place]))
-        lacking = dict.fromkeys(work.names, "no weights") | {
+        lacking = {name: "made elsewhere" if name in externals() else "no weights"
+                   for name in work.names} | {
             r.method: r.status for r in records.itertuples() if r.status != "done"}
-        made = gallery.draw(rows, work.names, LABELS, title, work.remark, lacking)
+        made = gallery.draw(rows, work.names, labels(), title, work.remark, lacking)
         yield Drawn(made, "-" + "-".join(place[1:] if place[0] == "embedded" else place))
 
 
@@ -316,7 +324,7 @@ def _notes(work: Work) -> list[str]:
     records = work.runner.records(work.cells())
     definition = dataclasses.replace(work.definition, metrics=("auc",))
     return list(build(records, definition, work.places, list(dict.fromkeys(
-        [*work.names, work.by])), LABELS).notes)
+        [*work.names, work.by])), labels()).notes)
 
 
 def _write(request: Request, name: str, made: Drawn) -> None:
