@@ -145,6 +145,13 @@ def test_a_failed_training_is_red(smoke, monkeypatch, capsys):
     assert "RuntimeError: no" in capsys.readouterr().err
 
 
+def test_the_committed_baseline_holds_here(capsys):
+    """One category of it, trained for real."""
+    assert cli.main(["check", "--methods", "ae_xad,ae_xad_raw", "--categories",
+                     "embedded/fabric"]) == 0
+    assert "8 numbers of 2 cells compared: 0 fell" in capsys.readouterr().out
+
+
 def test_the_suite_fits_what_is_registered():
     import methods
     assert set(command.SUITE) <= set(methods.entries())
