@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from bench.commands import (audit, benchmark, check, compare, evaluate, export, figures, methods,
-                            status, table)
+                            status, table, verify)
 from bench.errors import UserError, nearest
 from bench.options import COMMAND
 
-COMMANDS = (table, figures, export, compare, evaluate, audit, check, status, methods, benchmark)
+COMMANDS = (table, figures, export, compare, evaluate, audit, check, verify, status, methods,
+            benchmark)
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 

@@ -39,19 +39,28 @@ def threads_option(p: argparse._ActionsContainer) -> None:
                    help="threads of each fit (default %(default)s)")
 
 
+def selection_options(p: argparse._ActionsContainer) -> None:
+    """The options that choose datasets and categories."""
+    p.add_argument("--datasets", help=f"comma-separated, of {', '.join(DATASETS)}")
+    p.add_argument("--categories", help="comma-separated, as mvtec/bottle or bottle")
+
+
+def data_root_option(p: argparse._ActionsContainer) -> None:
+    p.add_argument("--data-root", help="folder of the datasets (default $AEXAD_DATA, else data/)")
+
+
 def work_options() -> argparse.ArgumentParser:
     """The options of all commands that are about cells: what to compute, and how. A parent of
     their parsers."""
     p = argparse.ArgumentParser(add_help=False)
     what = p.add_argument_group("what to compute")
     what.add_argument("--methods", help="comma-separated; default: those of the table")
-    what.add_argument("--datasets", help=f"comma-separated, of {', '.join(DATASETS)}")
-    what.add_argument("--categories", help="comma-separated, as mvtec/bottle or bottle")
+    selection_options(what)
     what.add_argument("--scenario", choices=plan.SCENARIOS, help="default: the table's")
     what.add_argument("--seeds", default="40", help="comma-separated (default 40, the authors')")
     parameter_options(what)
     how = p.add_argument_group("how to compute it")
-    how.add_argument("--data-root", help="folder of the datasets (default $AEXAD_DATA, else data/)")
+    data_root_option(how)
     how.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
                                        "results/)")
     how.add_argument("--weights", help="folder of pre-trained weights, looked into first; or a "
@@ -89,32 +98,32 @@ class Request:
 
 def understand(args: argparse.Namespace) -> Request:
     """Check every option before anything runs (UserError)."""
-    root = _data_root(args.data_root)
+    root = data_root(args.data_root)
     cache = Path(os.environ.get("AEXAD_CACHE", REPOSITORY / ".cache"))
-    rows = _rows(args.datasets, args.categories)
+    rows = chosen_rows(args.datasets, args.categories)
     library = Library(root, cache)
     found = any(library.locate(d, c) for d, c in all_categories(tuple(DATASETS)) if d != "embedded")
     embedded = not found if rows is None else all(d == "embedded" for d, _ in rows)
     results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
     external.register(results)
     settings = Settings(args.protocol or ("mini" if embedded else "paper"), args.epochs, args.set)
-    for name, value in (("threads", args.threads), ("jobs", args.jobs)):
-        if value < 1:
-            raise UserError(f"--{name} {value}: must be at least 1")
+    check_at_least_one("threads", args.threads)
+    check_at_least_one("jobs", args.jobs)
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
                       _device(args.device), args.threads, check_country(args.country),
                       keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every)
     return Request(settings, options, rows, embedded, root, _seeds(args.seeds or "40"), args)
 
 
-def _data_root(given: str | None) -> Path:
+def data_root(given: str | None) -> Path:
+    """The folder of the datasets; UserError where the one asked for is not there."""
     asked = given or os.environ.get("AEXAD_DATA")
     if asked and not Path(asked).is_dir():
         raise UserError(f"{'--data-root' if given else 'AEXAD_DATA'} {asked}: no such folder")
     return Path(asked) if asked else REPOSITORY / "data"
 
 
-def _rows(datasets: str | None, categories: str | None) -> list[tuple[str, str]] | None:
+def chosen_rows(datasets: str | None, categories: str | None) -> list[tuple[str, str]] | None:
     """The (dataset, category) pairs asked for, in the paper's order; None: nothing was asked."""
     names = words(datasets) or list(DATASETS)
     for name in names:
@@ -135,6 +144,11 @@ def _rows(datasets: str | None, categories: str | None) -> list[tuple[str, str]]
                             f"{' or '.join('/'.join(p) for p in found)}")
         wanted.add((exact or found)[0])
     return [p for p in pairs if p in wanted]
+
+
+def check_at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise UserError(f"--{name} {value}: must be at least 1")
 
 
 def words(text: str | None) -> list[str]:

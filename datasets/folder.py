@@ -8,6 +8,7 @@ anomalies that always train.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def scan(folder: Path, good: tuple[str, ...]) -> list[Item]:
 
     Raises UserError when there are no normal images, no anomalies, or a mask is missing.
     """
-    items = [item for part in ("train", "test") for item in _part(folder, part, good)]
+    items = [item for part in ("train", "test") for item in _items(folder, part, good)]
     if not any(i.kind == GOOD and i.in_train for i in items):
         raise UserError(f"{folder / 'train' / good[0]}: no normal training images there")
     if all(i.kind == GOOD for i in items):
@@ -66,25 +67,32 @@ def scan(folder: Path, good: tuple[str, ...]) -> list[Item]:
     return items
 
 
-def _part(folder: Path, part: str, good: tuple[str, ...]) -> list[Item]:
+def images(folder: Path, part: str, good: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """(kind, image file) of all images in train/ or test/, sorted by folder and file name."""
     base = folder / part
     if not base.is_dir():
-        return []
-    items = []
+        return
     for kind_dir in sorted(p for p in base.iterdir() if p.is_dir() and p.name[0] != "."):
         kind = GOOD if kind_dir.name in good else kind_dir.name
         for image in sorted(kind_dir.iterdir()):
             if image.suffix.lower() in EXTENSIONS and image.name[0] != ".":
-                mask = None if kind == GOOD else _mask(folder / "ground_truth" / kind, image)
-                name = f"{part}/{kind}/{image.stem}"
-                items.append(Item(name, kind, part == "train", image, mask))
-    return items
+                yield kind, image
 
 
-def _mask(folder: Path, image: Path) -> Path:
+def find_mask(folder: Path, kind: str, image: Path) -> Path | None:
+    """The mask of an anomalous image of the category, or None."""
     for stem in (f"{image.stem}_mask", image.stem):
         for extension in EXTENSIONS:
-            path = folder / (stem + extension)
+            path = folder / "ground_truth" / kind / (stem + extension)
             if path.exists():
                 return path
-    raise UserError(f"{image}: its mask is missing; expected {folder / image.stem}_mask.png")
+    return None
+
+
+def _items(folder: Path, part: str, good: tuple[str, ...]) -> Iterator[Item]:
+    for kind, image in images(folder, part, good):
+        mask = None if kind == GOOD else find_mask(folder, kind, image)
+        if kind != GOOD and mask is None:
+            expected = folder / "ground_truth" / kind / f"{image.stem}_mask.png"
+            raise UserError(f"{image}: its mask is missing; expected {expected}")
+        yield Item(f"{part}/{kind}/{image.stem}", kind, part == "train", image, mask)
