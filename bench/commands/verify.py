@@ -88,7 +88,7 @@ def _totals(reports: dict[tuple[str, str], Report]) -> list[Finding]:
 
 
 def _others(root: Path) -> list[str]:
-    known = {name for spec in DATASETS.values() for name in spec.folders}
+    known = {"weights", *(name for spec in DATASETS.values() for name in spec.folders)}
     return [p.name for p in (root.iterdir() if root.is_dir() else ())
             if p.is_dir() and p.name[0] != "." and p.name not in known]
 
