@@ -34,8 +34,8 @@ SOURCES: dict[str, Source] = {
         url="https://www.mydrive.ch/shares/150996/b52ecdcbf521176e9db9c731f2304b27/download/"
             "420938113-1629960298/mvtec_anomaly_detection.tar.xz",
         sha256="cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d",
-        says="link and checksum as anomalib's MVTecAD has them (open-edge-platform/anomalib); "
-             "MVTec itself publishes no checksum"),
+        says="checksum as in anomalib's MVTecAD (open-edge-platform/anomalib), link as later "
+             "public code gives it; MVTec itself publishes no checksum"),
     "btad": Source(
         page=_KAGGLE + "thtuan/btad-beantech-anomaly-detection",
         licence="CC BY-SA according to the README in the archive (anomalib documents CC BY-NC-SA "
