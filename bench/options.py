@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import methods
-from bench import external, plan
+from bench import external, own, plan
 from bench.emissions import check_country
 from bench.errors import UserError, nearest
 from bench.plan import Cell
@@ -56,6 +56,7 @@ def work_options() -> argparse.ArgumentParser:
     what = p.add_argument_group("what to compute")
     what.add_argument("--methods", help="comma-separated; default: those of the table")
     selection_options(what)
+    own.add_options(what)
     what.add_argument("--scenario", choices=plan.SCENARIOS, help="default: the table's")
     what.add_argument("--seeds", default="40", help="comma-separated (default 40, the authors')")
     parameter_options(what)
@@ -100,7 +101,9 @@ def understand(args: argparse.Namespace) -> Request:
     """Check every option before anything runs (UserError)."""
     root = data_root(args.data_root)
     cache = Path(os.environ.get("AEXAD_CACHE", REPOSITORY / ".cache"))
-    rows = chosen_rows(args.datasets, args.categories)
+    mine = own.chosen(args, cache)
+    own.register(mine)
+    rows = own.rows(mine) if mine else chosen_rows(args.datasets, args.categories)
     library = Library(root, cache)
     found = any(library.locate(d, c) for d, c in all_categories(tuple(DATASETS)) if d != "embedded")
     embedded = not found if rows is None else all(d == "embedded" for d, _ in rows)
@@ -111,7 +114,8 @@ def understand(args: argparse.Namespace) -> Request:
     check_at_least_one("jobs", args.jobs)
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
                       _device(args.device), args.threads, check_country(args.country),
-                      keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every)
+                      keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every,
+                      own=mine)
     return Request(settings, options, rows, embedded, root, _seeds(args.seeds or "40"), args)
 
 

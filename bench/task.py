@@ -17,12 +17,13 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import methods
-from bench import metrics, provenance
+from bench import metrics, own, provenance
 from bench.emissions import Meter
 from bench.errors import UserError
 from bench.plan import Cell, Fit
 from bench.progress import Progress, duration
 from bench.store import Store, write_file
+from datasets.catalog import Dataset
 from datasets.category import Category, Library, split
 from datasets.folder import GOOD
 from methods.base import Context, TrainingSet
@@ -43,6 +44,7 @@ class Options:
     shared: bool = False
     keep_maps: bool = False
     checkpoint_every: float = 20.0  # seconds
+    own: Dataset | None = None  # the user's own images, which a worker process has to be told of
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class RunContext(Context):
 def prepare_process(options: Options) -> None:
     """Settings of the whole process that make a fit's result independent of what runs beside it."""
     provenance.commit()  # as it is now, not when a long fit ends
+    own.register(options.own)
     torch.set_num_threads(options.threads)
     if torch.device(options.device).type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products
@@ -241,8 +244,9 @@ def check_origin(info: dict[str, Any], folder: Path, data: str | None = None,
     for what, now, then in (("images", data, info["data_sha256"]),
                             ("pre-trained weights", weights, info["weights_sha256"])):
         if now is not None and now != then:
+            mine = info.get("fit", info["declared"])["dataset"] == own.NAME
             raise UserError(f"{folder}: made from other {what} than those given now; use another "
-                            f"--results, or delete that folder")
+                            f"{'--data-name or ' if mine else ''}--results, or delete that folder")
 
 
 def _check(explanation: Any, shape: tuple[int, ...]) -> None:
