@@ -39,6 +39,28 @@ def parse(owner: type, field: dataclasses.Field, text: str, name: str) -> Any:
     return value
 
 
+def from_json(owner: type, values: Any, name: str) -> Any:
+    """The dataclass `owner` from an object of a JSON file that comes from anywhere: all its fields,
+    no others, each of its type and within its bounds. UserError that names `name` and the field."""
+    fields = {field.name: field for field in dataclasses.fields(owner)}
+    if not isinstance(values, dict) or values.keys() != fields.keys():
+        given = set(values) if isinstance(values, dict) else set()
+        lacking, unknown = sorted(fields.keys() - given), sorted(given - fields.keys())
+        raise UserError(f"{name}: expected an object with exactly the fields of this version"
+                        + (f"; it lacks {', '.join(lacking)}" if lacking else "")
+                        + (f"; unknown: {ascii(unknown)[:80]}" if unknown else ""))
+    kinds = get_type_hints(owner)
+    for field in fields.values():
+        kind, value = kinds[field.name], values[field.name]
+        allowed = getattr(kind, "__args__", (kind,))
+        allowed += (int,) if float in allowed else ()
+        if (type(value) not in allowed or (isinstance(value, float) and not math.isfinite(value))
+                or (isinstance(value, str) and not (len(value) < 80 and value.isprintable()))):
+            raise UserError(f"{name}.{field.name}={ascii(value)[:40]}: not a value of this field")
+        check(field, value, f"{name}.{field.name}")
+    return owner(**values)
+
+
 def check(field: dataclasses.Field, value: Any, name: str) -> None:
     """Refuse a value outside the field's choices or bounds with a UserError."""
     if value is None:
