@@ -49,6 +49,15 @@ def data_root_option(p: argparse._ActionsContainer) -> None:
     p.add_argument("--data-root", help="folder of the datasets (default $AEXAD_DATA, else data/)")
 
 
+def machine_options(p: argparse._ActionsContainer) -> None:
+    """The options that say what networks run on and start from."""
+    p.add_argument("--weights", help="folder of pre-trained weights, looked into first; or a "
+                   "file, which serves one network")
+    p.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, … (default: cuda where "
+                                                    "there is one)")
+    threads_option(p)
+
+
 def work_options() -> argparse.ArgumentParser:
     """The options of all commands that are about cells: what to compute, and how. A parent of
     their parsers."""
@@ -64,11 +73,7 @@ def work_options() -> argparse.ArgumentParser:
     data_root_option(how)
     how.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
                                        "results/)")
-    how.add_argument("--weights", help="folder of pre-trained weights, looked into first; or a "
-                     "file, which serves one network")
-    how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, … (default: cuda where "
-                                                      "there is one)")
-    threads_option(how)
+    machine_options(how)
     how.add_argument("--jobs", type=int, default=1, help="fits at a time (default 1)")
     how.add_argument("--country", default="ITA", help="whose energy mix (default ITA, the paper's)")
     how.add_argument("--checkpoint-every", type=float, default=20.0, metavar="SECONDS",
@@ -113,7 +118,7 @@ def understand(args: argparse.Namespace) -> Request:
     check_at_least_one("threads", args.threads)
     check_at_least_one("jobs", args.jobs)
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
-                      _device(args.device), args.threads, check_country(args.country),
+                      device(args.device), args.threads, check_country(args.country),
                       keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every,
                       own=mine)
     return Request(settings, options, rows, embedded, root, _seeds(args.seeds or "40"), args)
@@ -169,7 +174,8 @@ def _seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def _device(text: str) -> str:
+def device(text: str) -> str:
+    """The device that --device names, which must be there."""
     if text == "auto":
         return default_device()
     try:

@@ -114,8 +114,13 @@ def prepare_process(options: Options) -> None:
     """Settings of the whole process that make a fit's result independent of what runs beside it."""
     provenance.commit()  # as it is now, not when a long fit ends
     own.register(options.own)
-    torch.set_num_threads(options.threads)
-    if torch.device(options.device).type == "cuda":
+    repeatable(options.device, options.threads)
+
+
+def repeatable(device: str, threads: int) -> None:
+    """The same work on the same machine gives the same bits from now on."""
+    torch.set_num_threads(threads)
+    if torch.device(device).type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.backends.cudnn.benchmark = False
