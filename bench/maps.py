@@ -163,41 +163,48 @@ def filter_radius(
     segments: Literal["runs", "components"] = "runs",
     min_run: int = 1,
     aggregate: Literal["max", "min"] = "max",
-    rounding: Literal["floor", "round"] = "floor",
+    rounding: Literal["floor", "round", "none"] = "floor",
     k_min: int = 1,
     k_max: int | None = None,
-) -> int:
+) -> float:
     """Radius k of the Gaussian filter for one normalised error map (pixels).
 
     e_norm: (H, W). Binarised ('mean_std': strictly above mu + sigma; 'fixed': at least
     `threshold_value`); the mean segment lengths in the two directions; half the larger (or
-    smaller) of the two; rounded down (or to nearest, halves up). At least k_min, which is also
-    the answer when nothing is above the threshold; at most k_max and (min(H, W) - 1) // 2, the
-    largest kernel that fits, which wins over k_min on tiny maps. `min_run` only concerns runs.
+    smaller) of the two; rounded down (or to nearest, halves up; 'none': as it is, a float). At
+    least k_min, which is also the answer when nothing is above the threshold; at most k_max and
+    (min(H, W) - 1) // 2, the largest kernel that fits, which wins over k_min on tiny maps.
+    `min_run` only concerns runs.
 
     Source: paper, Section 4.3; the paper leaves rounding and bounds open.
     Raises ValueError on a map that is not 2-D or not finite, and on unknown options.
     """
     if aggregate not in ("max", "min"):
         raise ValueError(f"aggregate must be 'max' or 'min', got {aggregate!r}")
-    if rounding not in ("floor", "round"):
-        raise ValueError(f"rounding must be 'floor' or 'round', got {rounding!r}")
+    if rounding not in ("floor", "round", "none"):
+        raise ValueError(f"rounding must be 'floor', 'round' or 'none', got {rounding!r}")
     if k_min < 0 or (k_max is not None and k_max < k_min):
         raise ValueError(f"need 0 <= k_min <= k_max, got {k_min} and {k_max}")
     e_norm = as_float_map(e_norm)
     lengths = _mean_lengths(_above(e_norm, threshold, threshold_value), segments, min_run)
     half = (max(lengths) if aggregate == "max" else min(lengths)) / 2
-    k = max(k_min, math.floor(half + 0.5 if rounding == "round" else half))
+    if rounding != "none":
+        half = math.floor(half + 0.5 if rounding == "round" else half)
+    k = max(k_min, half)
     if k_max is not None:
         k = min(k, k_max)
     return min(k, (min(e_norm.shape) - 1) // 2)
 
 
-def gaussian_filter(map2d: NDArray[np.floating], k: int) -> NDArray[np.floating]:
-    """Gaussian filter with a (2k+1) x (2k+1) kernel and sigma = k/3; k = 0 is a copy.
+def gaussian_filter(map2d: NDArray[np.floating], k: float, *, divisor: float = 3.0,
+                    sigma_min: float = 0.0, truncate: float = 3.0,
+                    border: Literal["reflect", "zero"] = "reflect") -> NDArray[np.floating]:
+    """Gaussian filter for a radius k; k = 0 is a copy.
 
-    map2d: (H, W) float32 or float64; the result has the same shape and dtype. Outside the map
-    the edge pixel is repeated and the map mirrored (scipy's 'reflect').
+    map2d: (H, W) float32 or float64; the result has the same shape and dtype. sigma is k / divisor,
+    at least sigma_min (pixels), and the kernel ends at truncate * sigma: with the defaults it is
+    (2k+1) x (2k+1) and sigma = k/3. border: outside the map the edge pixel is repeated and the map
+    mirrored (scipy's 'reflect'), or all is zero.
 
     Source: paper, Section 4.3 (k = 6: 13 x 13, sigma 2); the border is our choice.
     Raises ValueError on another dtype, another number of axes or a negative k.
@@ -209,4 +216,6 @@ def gaussian_filter(map2d: NDArray[np.floating], k: int) -> NDArray[np.floating]
         raise ValueError(f"k must not be negative, got {k}")
     if k == 0:
         return map2d.copy()
-    return ndimage.gaussian_filter(map2d, sigma=k / 3, radius=int(k), mode="reflect")
+    sigma = max(k / divisor, sigma_min)
+    return ndimage.gaussian_filter(map2d, sigma=sigma, radius=round(truncate * sigma),
+                                   mode={"reflect": "reflect", "zero": "constant"}[border])

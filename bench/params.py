@@ -13,11 +13,24 @@ from typing import Any, get_type_hints
 from bench.errors import UserError
 
 
+_ALWAYS = object()
+
+
 def param(default: Any, doc: str, *, choices: tuple | None = None,
-          low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field. `doc` says unit and source; `choices`, `low`, `high` bound its values."""
-    meta = {"doc": doc, "choices": choices, "low": low, "high": high}
+          low: float | None = None, high: float | None = None, before: Any = _ALWAYS) -> Any:
+    """A dataclass field. `doc` says unit and source; `choices`, `low`, `high` bound its values.
+
+    before: for a field that was added to a method with stored results, the value that says what
+    the method did without it; with that value it is not declared, so that keys stay what they were.
+    """
+    meta = {"doc": doc, "choices": choices, "low": low, "high": high, "before": before}
     return dataclasses.field(default=default, metadata=meta)
+
+
+def declared(values: Any) -> dict[str, Any]:
+    """The fields of a parameter object that a key is made of."""
+    return {field.name: value for field in dataclasses.fields(values)
+            if (value := getattr(values, field.name)) != field.metadata.get("before", _ALWAYS)}
 
 
 def parse(owner: type, field: dataclasses.Field, text: str, name: str) -> Any:
@@ -41,8 +54,13 @@ def parse(owner: type, field: dataclasses.Field, text: str, name: str) -> Any:
 
 def from_json(owner: type, values: Any, name: str) -> Any:
     """The dataclass `owner` from an object of a JSON file that comes from anywhere: all its fields,
-    no others, each of its type and within its bounds. UserError that names `name` and the field."""
+    no others, each of its type and within its bounds; one that was added later may be missing.
+    UserError that names `name` and the field."""
     fields = {field.name: field for field in dataclasses.fields(owner)}
+    if isinstance(values, dict):
+        added = {n: f.metadata["before"] for n, f in fields.items()
+                 if f.metadata.get("before", _ALWAYS) is not _ALWAYS}
+        values = {**added, **values}
     if not isinstance(values, dict) or values.keys() != fields.keys():
         given = set(values) if isinstance(values, dict) else set()
         lacking, unknown = sorted(fields.keys() - given), sorted(given - fields.keys())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import methods
 from bench.metrics import VERSION as METRICS_VERSION
+from bench.params import declared
 from bench.settings import Settings
 from datasets import embedded
 from datasets.category import DataParams
@@ -31,12 +32,12 @@ class Fit:
 
     def declared(self) -> dict[str, Any]:
         """What the key is a hash of."""
-        declared = {"method": self.method, "version": methods.load(self.method).version,
-                    "dataset": self.dataset, "category": self.category, "scenario": self.scenario,
-                    "seed": self.seed, "params": asdict(self.params), "data": asdict(self.data)}
+        facts = {"method": self.method, "version": methods.load(self.method).version,
+                 "dataset": self.dataset, "category": self.category, "scenario": self.scenario,
+                 "seed": self.seed, "params": declared(self.params), "data": declared(self.data)}
         if self.dataset == "embedded":
-            declared["generator"] = embedded.VERSION
-        return declared
+            facts["generator"] = embedded.VERSION
+        return facts
 
     @property
     def key(self) -> str:
@@ -57,7 +58,7 @@ class Cell:
     params: Any
 
     def declared(self) -> dict[str, Any]:
-        return {"fit": self.fit.key, "method": self.method, "params": asdict(self.params),
+        return {"fit": self.fit.key, "method": self.method, "params": declared(self.params),
                 "metrics": METRICS_VERSION}
 
     @property

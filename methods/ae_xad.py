@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench import maps
-from methods.augment import Augmented, CopyPaste, augment, draw_batches
+from methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
 from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from methods.encoders import ENCODERS, build_encoder
 from bench.params import param
@@ -69,6 +69,10 @@ class AEXADFit(CopyPaste, AEFit):
     anom_frac: float = param(1 / 3, "share of anomalies in a batch (Section 4.2; row 25)",
                              low=0.0, high=1.0)
     round: str = param("ceil", "rounding of that share (row 25)", choices=("ceil", "floor"))
+    sampler: str = param("share", "anom_frac of every batch, or images drawn with replacement by "
+                         "weight (row 25)", choices=("share", "weighted"), before="share")
+    anom_weight: float = param(0.8, "weight of an anomaly for sampler=weighted; a normal image has "
+                               "the rest to 1 (row 25)", low=0.0, high=1.0, before=0.8)
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,23 @@ class AEExplain:
     min_run: int = param(1, "runs shorter than this many pixels are ignored (row 31)", low=1)
     agg: str = param("max", "of the two directions' means (Section 4.3; row 32)",
                      choices=("max", "min"))
-    k_round: str = param("floor", "rounding of the radius (row 33)", choices=("floor", "round"))
-    k_min: int = param(1, "smallest radius, pixels (row 33)", low=1)
+    k_round: str = param("floor", "rounding of the radius (row 33)",
+                         choices=("floor", "round", "none"))
+    k_min: int = param(1, "smallest radius, pixels; also where nothing is above the threshold, 0: "
+                       "unfiltered then (rows 33, 34)", low=0)
     k_max: int | None = param(None, "largest radius, pixels (row 33)", low=1)
     k: int | None = param(None, "a fixed radius, pixels, in place of the estimate", low=1)
+    sigma_div: float = param(3.0, "the Gaussian's sigma is the radius / this (Section 4.3; row 35)",
+                             low=0.1, before=3.0)
+    sigma_min: float = param(0.0, "its smallest sigma, pixels (row 35)", low=0.0, before=0.0)
+    truncate: float = param(3.0, "it ends at this many sigma; 3 with sigma_div 3: the kernel of "
+                            "2k + 1 pixels (Section 4.3; row 35)", low=0.5, high=10.0, before=3.0)
+    border: str = param("reflect", "beyond the map: mirrored, or zero (row 36)",
+                        choices=("reflect", "zero"), before="reflect")
     norm: str = param("l1", "norm in the score (Equation 4; row 42)", choices=("l1", "l2"))
+    score: str = param("e", "error in the score: e * F_k(e) as in Equation 4, the same of the "
+                       "normalised one, or e itself, unfiltered (row 43)",
+                       choices=("e", "e_norm", "plain"), before="e")
 
 
 class Decoder(nn.Module):
@@ -230,10 +246,7 @@ class AEXAD:
         p = self.p
         data, steps = self.prepare(train)
         steps = p.steps or steps
-        batches = draw_batches(np.random.default_rng([self.ctx.seed, 2]), data.normals,
-                               data.anomalies, steps=p.epochs * steps, batch_size=p.batch_size,
-                               anomaly_share=getattr(p, "anom_frac", 0.0),
-                               rounding=getattr(p, "round", "ceil"))
+        batches = self.draw(data, p.epochs * steps)
         inputs = self.frozen_features(data.images) if self.encoder_fixed else None
         optimiser = self.optimiser()
         self.net.train()
@@ -244,6 +257,15 @@ class AEXAD:
             for batch in batches[epoch * steps:(epoch + 1) * steps]:
                 total += self.step(optimiser, data, batch, inputs)
             self.ctx.report(epoch, total.item() / steps)
+
+    def draw(self, data: Augmented, steps: int) -> np.ndarray:
+        """The batches of the whole training, positions (steps, batch_size) (Section 4.2)."""
+        p, rng = self.p, np.random.default_rng([self.ctx.seed, 2])
+        drawn = {"steps": steps, "batch_size": p.batch_size}
+        if p.sampler == "weighted":
+            return draw_weighted(rng, data.normals, data.anomalies, weight=p.anom_weight, **drawn)
+        return draw_batches(rng, data.normals, data.anomalies, anomaly_share=p.anom_frac,
+                            rounding=p.round, **drawn)
 
     def optimiser(self) -> torch.optim.Optimizer:
         groups = [{"params": self.net.decoder.parameters()}]
@@ -313,15 +335,23 @@ class AEXAD:
         radius = np.zeros(len(e), np.int64)
         if q.filter:
             radius = np.array([self.radius(m) for m in e_norm])
-            heatmaps = np.stack([maps.gaussian_filter(m, k) for m, k in zip(e_norm, radius)])
+            heatmaps = self.smooth(e_norm, radius)
             # Equation 4: the un-normalised e, the radius of the normalised one (row 43)
-            weighted = e * np.stack([maps.gaussian_filter(m, k) for m, k in zip(e, radius)])
+            if q.score != "plain":
+                weighted = e * self.smooth(e, radius) if q.score == "e" else e_norm * heatmaps
         weighted = weighted.astype(np.float64)
         scores = (np.abs(weighted).sum(axis=(1, 2)) if q.norm == "l1"
                   else np.sqrt(np.square(weighted).sum(axis=(1, 2))))
         return Explanation(heatmaps.astype(np.float32), scores, {"k": radius})
 
-    def radius(self, e_norm: np.ndarray) -> int:
+    def smooth(self, errors: np.ndarray, radius: np.ndarray) -> np.ndarray:
+        """F_k of every map: (N, H, W) float32 and (N,) -> (N, H, W) float32."""
+        q = self.q
+        return np.stack([maps.gaussian_filter(m, k, divisor=q.sigma_div, sigma_min=q.sigma_min,
+                                              truncate=q.truncate, border=q.border)
+                         for m, k in zip(errors, radius.tolist())])
+
+    def radius(self, e_norm: np.ndarray) -> float:
         q = self.q
         if q.k is not None:
             return q.k
@@ -358,6 +388,11 @@ class PlainAE(AEXAD):
         data = Augmented(train.images[normals], train.masks[normals], np.arange(len(normals)),
                          np.empty(0, np.int64))
         return data, math.ceil(len(normals) / self.p.batch_size)
+
+    def draw(self, data: Augmented, steps: int) -> np.ndarray:
+        return draw_batches(np.random.default_rng([self.ctx.seed, 2]), data.normals,
+                            data.anomalies, steps=steps, batch_size=self.p.batch_size,
+                            anomaly_share=0.0, rounding="ceil")
 
     def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         """Squared error, summed over an image's elements as in Equation 2, batch mean."""

@@ -121,6 +121,18 @@ def _warp(array: np.ndarray, coefficients: tuple[float, ...], resample: int) -> 
     return np.asarray(picture.transform(picture.size, Image.AFFINE, coefficients, resample))
 
 
+def draw_weighted(rng: np.random.Generator, normals: np.ndarray, anomalies: np.ndarray, *,
+                  steps: int, batch_size: int, weight: float) -> np.ndarray:
+    """All batches of a training drawn with replacement: positions (steps, batch_size) int64. Each
+    anomalous image weighs `weight`, each normal one 1 - weight, so that the share of anomalies
+    depends on how many there are of both. Not of the paper: the authors' code (row 25)."""
+    pool = np.concatenate([normals, anomalies])
+    weights = np.repeat([1 - weight, weight], [len(normals), len(anomalies)])
+    if not weights.any():
+        raise UserError("anom_weight: leaves nothing to draw from these training images")
+    return rng.choice(pool, (steps, batch_size), p=weights / weights.sum())
+
+
 def draw_batches(rng: np.random.Generator, normals: np.ndarray, anomalies: np.ndarray, *,
                  steps: int, batch_size: int, anomaly_share: float, rounding: str) -> np.ndarray:
     """All batches of a training at once: positions (steps, batch_size) int64.

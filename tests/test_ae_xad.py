@@ -258,6 +258,40 @@ def test_heatmap_and_score_follow_the_paper():
     assert l2.explain(images).scores[0] == pytest.approx(np.sqrt((weighted**2).sum()), rel=1e-5)
 
 
+@pytest.mark.parametrize("score", ["e_norm", "plain"])
+def test_other_scores(score):
+    images = training_set().images
+    m = method(explain=AEExplain(score=score, k=4))
+    e, e_norm = m.error_maps(images)
+    found = m.explain(images)
+    expected = e if score == "plain" else e_norm * found.heatmaps
+    assert found.scores == pytest.approx(expected.sum(axis=(1, 2), dtype=np.float64), rel=1e-5)
+    assert np.array_equal(found.heatmaps, method(explain=AEExplain(k=4)).explain(images).heatmaps)
+
+
+def test_the_filter_follows_its_parameters():
+    images = training_set().images
+    m = method(explain=AEExplain(thr="fixed", thr_value=0.02, k_round="none", k_min=0, agg="min",
+                                 sigma_div=2.0, sigma_min=1.0, truncate=4.0, border="zero"))
+    found, (_, e_norm) = m.explain(images), m.error_maps(images)
+    k = found.extras["k"]
+    assert np.any(k % 1)
+    for heatmap, error, radius in zip(found.heatmaps, e_norm, k):
+        sigma = max(radius / 2, 1.0)
+        expected = ndimage.gaussian_filter(error, sigma, truncate=4.0, mode="constant")
+        assert np.allclose(heatmap, expected if radius else error, atol=1e-6)
+
+
+def test_the_weighted_sampler_trains(monkeypatch):
+    fit = dataclasses.replace(LIGHT, sampler="weighted", n_raw=1, n_paste=0, anom_weight=1.0)
+    m = method(fit)
+    seen = []
+    monkeypatch.setattr(m, "step", lambda o, data, batch, inputs: seen.append(batch) or
+                        torch.zeros(()))
+    m.fit(training_set(normals=5, anomalies=2))
+    assert set(np.concatenate(seen)) == {5, 6}  # with all the weight, anomalies alone
+
+
 def test_without_the_filter_the_score_is_the_norm_of_e():
     images = training_set().images
     m = method(explain=AEExplain(filter=False))

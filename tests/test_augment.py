@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.augment import augment, copy_paste, draw_batches
+from bench.errors import UserError
+from methods.augment import augment, copy_paste, draw_batches, draw_weighted
 from methods.base import TrainingSet
 
 SAME = {"rotate": 0.0, "scale": (1.0, 1.0), "position": "same"}
@@ -114,3 +117,20 @@ def test_one_empty_list_fills_the_batch_from_the_other():
     assert alone.shape == (3, 8) and set(alone.ravel()) == {0, 1, 2, 3}
     normal = draw_batches(np.random.default_rng(0), np.arange(4), none, **arguments)
     assert normal.shape == (3, 8)
+
+
+def test_weighted_draws_have_the_share_that_the_weights_give():
+    normals, anomalies = np.arange(90), np.arange(100, 110)
+    drawn = draw_weighted(np.random.default_rng(0), normals, anomalies, steps=500, batch_size=16,
+                          weight=0.8)
+    assert drawn.shape == (500, 16) and set(drawn.ravel()) == {*normals, *anomalies}
+    share = 0.8 * 10 / (0.8 * 10 + 0.2 * 90)  # 0.31
+    within = np.isin(drawn, anomalies)
+    assert abs(within.mean() - share) < 5 * math.sqrt(share * (1 - share) / drawn.size)
+    assert within.sum(axis=1).std() > 1  # with replacement: no fixed number in a batch
+    none = np.empty(0, np.int64)
+    alone = draw_weighted(np.random.default_rng(0), none, anomalies, steps=2, batch_size=3,
+                          weight=0.8)
+    assert set(alone.ravel()) <= set(anomalies)
+    with pytest.raises(UserError, match="nothing to draw"):
+        draw_weighted(np.random.default_rng(0), normals, none, steps=2, batch_size=3, weight=1.0)

@@ -329,3 +329,21 @@ def test_filter_refuses_what_it_would_round():
             maps.gaussian_filter(bad, 1)
     with pytest.raises(ValueError, match="negative"):
         maps.gaussian_filter(np.ones((4, 4)), -1)
+
+
+def test_the_authors_gaussian_against_scipy():
+    x = np.random.default_rng(5).random((40, 50))
+    for k in (0.5, 2.0, 5.5, 9.0):
+        y = maps.gaussian_filter(x, k, divisor=2.0, sigma_min=1.0, truncate=4.0)
+        np.testing.assert_array_equal(y, ndimage.gaussian_filter(x, max(k / 2, 1.0), truncate=4.0))
+    zeros = maps.gaussian_filter(x, 6, border="zero")
+    padded = ndimage.gaussian_filter(np.pad(x, 6), 2.0, truncate=3.0)[6:-6, 6:-6]
+    np.testing.assert_allclose(zeros, padded, atol=1e-12)
+    assert (maps.gaussian_filter(np.ones((9, 9)), 3, border="zero")[0] < 1).all()
+    np.testing.assert_array_equal(maps.gaussian_filter(x, 0, sigma_min=1.0), x)
+
+
+def test_a_radius_that_is_not_rounded():
+    assert maps.filter_radius(square(64, 9), rounding="none") == 4.5
+    assert maps.filter_radius(square(64, 1), rounding="none", k_min=0) == 0.5
+    assert maps.filter_radius(np.zeros((64, 64)), rounding="none", k_min=0) == 0

@@ -9,6 +9,7 @@ import pytest
 import methods
 from bench import plan
 from bench.errors import UserError
+from bench.params import declared, from_json, param
 from bench.settings import PROTOCOLS, Settings
 
 
@@ -31,8 +32,10 @@ def test_every_protocol_builds_every_method(protocol):
     s = Settings(protocol)
     for name in methods.entries():
         assert dataclasses.is_dataclass(s.fit(name)) and dataclasses.is_dataclass(s.explain(name))
-    fields = {m: {f.name for f in dataclasses.fields(s.fit(m))} for m in methods.entries()}
+    fields = {m: {f.name for kind in (s.fit(m), s.explain(m)) for f in dataclasses.fields(kind)}
+              for m in methods.entries()}
     fields |= {"data": {f.name for f in dataclasses.fields(s.data)},
+               "metrics": {f.name for f in dataclasses.fields(s.metrics)},
                "*": set().union(*fields.values())}
     for name in PROTOCOLS[protocol]:
         owner, _, field = name.partition(".")
@@ -118,3 +121,42 @@ def test_scenario_that_a_method_can_not_do_has_a_reason():
     s = Settings("paper")
     cells = plan.cells(s, ["ae", "ae_xad"], [("mvtec", "bottle")], "anomalies_only", [40])
     assert [bool(c.skip) for c in cells] == [True, False]
+
+
+def test_a_field_added_later_leaves_the_keys_of_before():
+    @dataclasses.dataclass(frozen=True)
+    class Old:
+        epochs: int = param(3, "")
+
+    @dataclasses.dataclass(frozen=True)
+    class New(Old):
+        sampler: str = param("weighted", "", before="share")  # whatever its default is by now
+
+    assert declared(New(sampler="share")) == declared(Old()) == {"epochs": 3}
+    assert declared(New()) == {"epochs": 3, "sampler": "weighted"}
+    assert from_json(New, {"epochs": 3}, "model.json: fit") == New(sampler="share")
+    with pytest.raises(UserError, match="lacks epochs"):
+        from_json(New, {"sampler": "share"}, "model.json: fit")
+
+
+def test_keys_of_stored_results():
+    """Of results measured before these fields were there; a change of them loses stored work."""
+    text = ["ae_xad.reduce=conv3x3", "ae_xad.reduce_bn=false"]
+    [cell] = plan.cells(Settings("paper", sets=text), ["ae_xad"], [("mvtec", "bottle")],
+                        "standard", [40])
+    assert (cell.fit.key, cell.key) == ("8cf9f54de8c98bbb", "bd96452256bad6e1")
+
+
+def test_authors_protocol_is_their_code():
+    s = Settings("authors")
+    fit, explain = s.fit("ae_xad"), s.explain("ae_xad")
+    assert not fit.freeze and not fit.bn_eval and fit.encoder_lr == 1e-5
+    assert (fit.reduce, fit.reduce_bn, fit.mask, fit.block) == ("three_conv", True, "square_sum",
+                                                                "tconv_conv")
+    assert (fit.sampler, fit.anom_weight, fit.n_raw, fit.n_paste) == ("weighted", 0.8, 1, 0)
+    assert (fit.lr_gamma, fit.epochs, fit.batch_size) == (0.985, 200, 16)
+    assert (explain.thr, explain.thr_value, explain.agg) == ("fixed", 0.3, "min")
+    assert explain.min_run == 4 and explain.k_min == 0 and explain.k_round == "none"
+    assert (explain.sigma_div, explain.sigma_min, explain.truncate) == (2.0, 1.0, 4.0)
+    assert s.metrics.binarize == "dataset" and s.explain("ae_xad_raw").score == "plain"
+    assert s.fit("ae").reduce == "three_conv" and s.fit("fcdd") == Settings("paper").fit("fcdd")
