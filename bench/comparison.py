@@ -1,17 +1,16 @@
-"""What bench/statistics.py found, as text for the terminal, Markdown, LaTeX and CSV."""
+"""What bench/statistics.py found, as grids of texts and as CSV."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import pandas as pd
-from tabulate import tabulate
 
-from bench.render import METRICS, _md as md, _tex as tex
+from bench.grids import Grid, Page
+from bench.render import METRICS
 from bench.statistics import ALL, LEVEL, RESAMPLES, Comparison, Ranks
 
 EXPLAINED = (
@@ -53,9 +52,6 @@ class Report:
                 *self.notes]
 
 
-Grid = tuple[str, list[str], list[list[str]]]  # caption, heads, rows
-
-
 def grids(report: Report) -> list[Grid]:
     """A grid of texts for each pair of methods, and one of the mean ranks."""
     made = []
@@ -63,7 +59,7 @@ def grids(report: Report) -> list[Grid]:
         one, other = (report.labels.get(m, m) for m in (first, second))
         heads = ["", "metric", "images", one, other, "difference", f"{LEVEL:.0%} interval", "p",
                  "p Holm", "r", "win/tie/loss"]
-        made.append((f"{one} − {other}", heads, _rows(list(found))))
+        made.append(Grid(f"{one} − {other}", heads, _rows(list(found)), words=2))
     ranked = [r for r in report.ranks if r.means]
     if ranked:
         made.append(_rank_grid(ranked, report.labels))
@@ -96,7 +92,7 @@ def _rank_grid(ranked: Sequence[Ranks], labels: dict[str, str]) -> Grid:
              *(_or_dash(r.means.get(m)) for m in names),
              _or_dash(r.chi2), _rank_p(r), _or_dash(r.agreement), _or_dash(r.cd)]
             for r in ranked]
-    return "Mean ranks over categories (1 is best)", heads, rows
+    return Grid("Mean ranks over categories (1 is best)", heads, rows)
 
 
 def _rank_p(ranks: Ranks) -> str:
@@ -117,43 +113,9 @@ def _p(value: float) -> str:
     return "–" if math.isnan(value) else "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _page(report: Report, title: Callable[[str], str], caption: Callable[[str], str],
-          style: str, notes: Callable[[list[str]], str]) -> str:
-    parts = [title(report.title)]
-    for text, heads, rows in grids(report):
-        right = ["left" if i == 0 or h == "metric" else "right" for i, h in enumerate(heads)]
-        grid = tabulate(rows, heads, style, colalign=right, disable_numparse=True)
-        parts.append(f"{caption(text)}\n\n{grid}")
-    return "\n\n".join([*parts, notes(report.all_notes)]) + "\n"
-
-
-def terminal(report: Report, width: int) -> str:
-    """For the terminal; the lines below the grids are wrapped at `width`."""
-    wrap = textwrap.TextWrapper(width, subsequent_indent="    ", break_long_words=False,
-                                break_on_hyphens=False)
-    return _page(report, str, str, "simple", lambda lines: "\n".join(map(wrap.fill, lines)))
-
-
-def markdown(report: Report) -> str:
-    """In GitHub's Markdown."""
-    return _page(report, lambda text: f"### {md(text)}", lambda text: f"#### {md(text)}", "github",
-                 lambda lines: "\n".join(f"- {md(line)}" for line in lines))
-
-
-def latex(report: Report) -> str:
-    """LaTeX table environments, for booktabs and graphicx."""
-    parts = []
-    for k, (text, heads, rows) in enumerate(grids(report), 1):
-        body = [" & ".join(map(tex, row)) + r" \\" for row in rows]
-        parts.append("\n".join([
-            r"\begin{table}", r"\centering", rf"\caption{{{tex(report.title)}: {tex(text)}.}}",
-            rf"\label{{tab:{report.name}-{k}}}\par\medskip",
-            r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}", r"\toprule",
-            " & ".join(map(tex, heads)) + r" \\", r"\midrule", *body, r"\bottomrule",
-            r"\end{tabular}}", r"\end{table}", ""]))
-    notes = "".join(f"% {line}\n" for line in report.all_notes)
-    return "% needs \\usepackage{booktabs,graphicx}\n" + notes + "\n".join(parts)
+def page(report: Report) -> Page:
+    """All of it as grids of texts."""
+    return Page(report.name, report.title, grids(report), report.all_notes)
 
 
 def csv(report: Report) -> str:

@@ -25,13 +25,13 @@ _TEX = str.maketrans({
 _LATEX_WIDTH = 120  # characters of numbers that are still readable beside each other
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
     # pdflatex stops at letters beyond its fonts, and error messages may hold any.
     known = "".join(c if c < "\u0250" else "?" for c in text.translate(_TEX))
     return re.sub("-(?=-)", "-{}", known)  # options are no dashes
 
 
-def _md(text: str) -> str:
+def md(text: str) -> str:
     # An underscore inside a word means nothing to GitHub.
     return re.sub(r"([\\`*<>|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", text)
 
@@ -90,7 +90,7 @@ def _number(text: str) -> str:
 _PLAIN = _Style("*{}*", "_{}_", unmarked=" {} ")
 _COLOR = _Style("\x1b[1m{}\x1b[0m", "\x1b[3m{}\x1b[0m", paper="\x1b[2m({})\x1b[0m")
 _MARKDOWN = _Style("**{}**", "*{}*")
-_LATEX = _Style(r"\textbf{{{}}}", r"\textit{{{}}}", text=_tex)
+_LATEX = _Style(r"\textbf{{{}}}", r"\textit{{{}}}", text=tex)
 
 
 def _titles(table: Table) -> list[str]:
@@ -176,13 +176,13 @@ def _row_heads(table: Table) -> list[list[str]]:
 
 def markdown(table: Table) -> str:
     """The table in GitHub's Markdown."""
-    heads = [_md(f"{name} {title}") for _, name in table.groups for title in _titles(table)]
+    heads = [md(f"{name} {title}") for _, name in table.groups for title in _titles(table)]
     columns = [column for group in _columns(table, _MARKDOWN) for column in group]
-    body = [[*map(_md, head), *cells] for head, *cells in zip(_row_heads(table), *columns)]
+    body = [[*map(md, head), *cells] for head, *cells in zip(_row_heads(table), *columns)]
     grid = tabulate(body, headers=[*table.keys[:2], *heads], tablefmt="github",
                     disable_numparse=True)
-    notes = "\n".join(f"- {note}" for note in (_MARKDOWN.legend(table), *map(_md, table.notes)))
-    return f"### {_md(table.title)}\n\n{grid}\n\n{notes}\n"
+    notes = "\n".join(f"- {note}" for note in (_MARKDOWN.legend(table), *map(md, table.notes)))
+    return f"### {md(table.title)}\n\n{grid}\n\n{notes}\n"
 
 
 def latex(table: Table) -> str:
@@ -210,18 +210,18 @@ def _only(table: Table, methods: Sequence[int]) -> Table:
 
 def _latex(table: Table, part: int, parts: int) -> str:
     n = len(table.metrics)
-    heads = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{_tex(name)}}}" for _, name in table.groups)
+    heads = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{tex(name)}}}" for _, name in table.groups)
     rules = "".join(rf"\cmidrule(lr){{{3 + i * n}-{2 + (i + 1) * n}}}"
                     for i in range(len(table.groups)))
-    metrics = " & ".join(_tex(title) for _ in table.groups for title in _titles(table))
+    metrics = " & ".join(tex(title) for _ in table.groups for title in _titles(table))
     columns = [column for group in _columns(table, _LATEX) for column in group]
     lines = []
     for k, (head, *cells) in enumerate(zip(_row_heads(table), *columns)):
         if k and head[0]:
             lines.append(r"\midrule")
-        lines.append(" & ".join([*map(_tex, head), *cells]) + r" \\")
-    title = _tex(re.sub(r"^Table \d+: ", "", table.title))  # LaTeX counts for itself
-    notes, label = "\n\n".join(map(_tex, table.notes)), f"tab:{table.name}"
+        lines.append(" & ".join([*map(tex, head), *cells]) + r" \\")
+    title = tex(re.sub(r"^Table \d+: ", "", table.title))  # LaTeX counts for itself
+    notes, label = "\n\n".join(map(tex, table.notes)), f"tab:{table.name}"
     if parts > 1:
         title += f" (part {part} of {parts})"
         label += f"-{part}" if part > 1 else ""

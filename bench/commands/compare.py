@@ -14,7 +14,7 @@ from shutil import get_terminal_size
 import pandas as pd
 
 import methods
-from bench import comparison, statistics
+from bench import comparison, grids, statistics
 from bench.comparison import Report
 from bench.errors import UserError
 from bench.external import externals
@@ -65,7 +65,7 @@ def compare(request: Request) -> int:
         {name: methods.entry(name).label for name in names},
         (*_notes(records, done, names), *_apart(found, done), *lacking))
     shown = sys.stdout.isatty()
-    print(comparison.terminal(report, get_terminal_size().columns if shown else 120))
+    print(grids.terminal(comparison.page(report), get_terminal_size().columns if shown else 120))
     _write(request, report, definition.scenario)
     return 0
 
@@ -149,9 +149,9 @@ def _write(request: Request, report: Report, scenario: str) -> None:
     standard = scenario == TABLES[TABLE].scenario
     stem = request.stem(report.name if standard else f"{report.name}-{scenario}")
     tables = request.options.results / "tables"
-    for suffix, render in (("md", comparison.markdown), ("tex", comparison.latex),
-                           ("csv", comparison.csv)):
-        text = render(report)
+    page = comparison.page(report)
+    for suffix, text in (("md", grids.markdown(page)), ("tex", grids.latex(page)),
+                         ("csv", comparison.csv(report))):
         write_file(tables / f"{stem}.{suffix}",
                    lambda p, text=text: p.write_text(text, encoding="utf-8"))
     print(f"written: {tables / stem}.md, .tex, .csv", file=sys.stderr)
