@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from bench.commands import (audit, benchmark, check, compare, evaluate, export, fetch, figures,
-                            methods, own, status, table, verify)
+                            methods, own, status, study, table, verify)
 from bench.errors import UserError, nearest
 from bench.options import COMMAND
 
-COMMANDS = (table, figures, export, compare, evaluate, own, audit, check, fetch, verify,
+COMMANDS = (table, figures, export, compare, evaluate, study, own, audit, check, fetch, verify,
             status, methods, benchmark)
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 

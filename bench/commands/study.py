@@ -1,0 +1,123 @@
+"""`study`: one open point changed at a time, from a protocol: what explains the distance to the
+paper?"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import get_terminal_size
+
+from bench import baseline, grids, study
+from bench.errors import UserError, nearest
+from bench.notes import listed
+from bench.options import COMMAND, Request, understand, words, work_options
+from bench.runner import Runner
+from bench.settings import Settings
+from bench.statistics import LEVEL, RESAMPLES
+from bench.store import write_file
+from bench.study import Choice, Point, Variant
+from datasets.catalog import all_categories
+
+NOTES = (
+    "Δ: the choice − the base, mean over the images that both test, with its bootstrap "
+    f"{LEVEL:.0%} interval (BCa, {RESAMPLES} resamples of the paired images within their category, "
+    "fixed seed): how much it depends on these images, not on the training's chance",
+    "paper: ours − the number in its Table 2 (detection: Table 9)",
+    "g CO₂: of training and explaining; of explaining alone where the choice needs no training of "
+    "its own",
+)
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("study", parents=[work_options()], help="AE-XAD with one open point "
+                            "changed at a time, beside the base and the paper")
+    p.add_argument("--points", help=f"comma-separated, of: "
+                                    f"{', '.join(point.name for point in study.POINTS)}")
+    p.add_argument("--explain-only", action="store_true", help="only choices that need no training")
+    p.add_argument("--name", default="study", help="name of the files (default study)")
+    p.add_argument("--save-baseline", metavar="FILE", help="write the cells with their provenance "
+                   "to a JSON file")
+    p.add_argument("--note", default="", help="what a reader of that file must know")
+    p.set_defaults(run=lambda args: run(understand(args)))
+
+
+def run(request: Request) -> int:
+    """Compute every variant's cells, print the table and write it under results/tables."""
+    args = request.args
+    places = _places(request)
+    found = study.variants(request.settings, _changed(request), places,
+                           args.scenario or "standard", request.seeds)
+    if args.explain_only:
+        found = [v for v in found if v.name == study.BASE or v.trained_by == study.BASE]
+    cells = list(dict.fromkeys(cell for v in found for cell in v.cells))
+    runner = Runner(request.options, args.jobs)
+    if args.dry_run:
+        print(runner.describe(cells))
+        return 0
+    failures = runner.run(cells)
+    made = study.outcomes(found, runner.store, places)
+    page = grids.Page(args.name, _title(request), study.grids(made), _notes(request, found))
+    shown = sys.stdout.isatty()
+    print(grids.terminal(page, get_terminal_size().columns if shown else 120))
+    _write(request, page, study.table(made).to_csv(index=False, lineterminator="\n"))
+    if args.save_baseline:
+        given = {"protocol": request.settings.protocol, "epochs": args.epochs, "set": args.set}
+        count = baseline.save(Path(args.save_baseline), cells, runner.store,
+                              f"{COMMAND} {shlex.join(args.words)}", args.note, given)
+        print(f"written: {args.save_baseline} ({count} cells)", file=sys.stderr)
+    for line in failures:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _places(request: Request) -> list[tuple[str, str]]:
+    if request.rows is not None:
+        return request.rows
+    if request.embedded:
+        return all_categories(("embedded",))
+    raise UserError("study: needs --categories, for example mvtec/bottle,mvtec/transistor: each "
+                    "takes about 20 trainings")
+
+
+def _changed(request: Request) -> Iterator[tuple[Point, Choice, Settings]]:
+    """The base with one point changed, in the order of the points."""
+    args, base = request.args, request.settings
+    known = {point.name: point for point in study.POINTS}
+    wanted = [w.strip() for w in args.points.split(",")] if args.points else list(known)
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"--points: unknown point '{name}'{nearest(name, known)}; known: "
+                            f"{', '.join(known)}")
+    if args.methods and words(args.methods) != [study.METHOD]:
+        raise UserError(f"--methods {args.methods}: the open points are AE-XAD's; leave it out")
+    for name in wanted:
+        for choice in known[name].choices:
+            sets = [s if s.startswith("metrics.") else f"{study.METHOD}.{s}" for s in choice.sets]
+            yield known[name], choice, Settings(base.protocol, args.epochs, [*args.set, *sets])
+
+
+def _title(request: Request) -> str:
+    args = request.args
+    parts = [f"protocol {request.settings.protocol}", f"seeds {listed(request.seeds)}"
+             if len(request.seeds) > 1 else f"seed {request.seeds[0]}"]
+    parts.append(f"{request.settings.fit(study.METHOD).epochs} epochs")
+    parts += args.set
+    title = f"One open point changed at a time, from {', '.join(parts)}"
+    return title + (" — EMBEDDED SUITE of generated images" if request.embedded else "")
+
+
+def _notes(request: Request, found: list[Variant]) -> list[str]:
+    splits = ["split: the two next seeds, other test images in part: Δ is of those that both test; "
+              "the seed of the training differs, too"]
+    return [*NOTES, *(splits if any(v.shift for v in found) else [])]
+
+
+def _write(request: Request, page: grids.Page, csv: str) -> None:
+    stem = request.options.results / "tables" / request.stem(page.name)
+    for suffix, text in (("md", grids.markdown(page)), ("tex", grids.latex(page)), ("csv", csv)):
+        write_file(stem.with_name(f"{stem.name}.{suffix}"),
+                   lambda p, text=text: p.write_text(text, encoding="utf-8"))
+    print(f"written: {stem}.md, .tex, .csv", file=sys.stderr)

@@ -1,0 +1,277 @@
+"""Which open points explain the distance to the paper: one is changed at a time, everything else
+stays as in a base. Pure functions of settings and of stored results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from bench import plan, readings, statistics
+from bench.grids import Grid
+from bench.images import per_image
+from bench.paper import published
+from bench.plan import Cell
+from bench.settings import Settings
+from bench.store import Store
+
+METHOD = "ae_xad"
+METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection"}
+PAIRED = ("auc", "f1", "iou")  # one number per image; detection is one of the whole test set
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to settle an open point. sets: as for --set, without 'ae_xad.'; other_split: which
+    other split than the base's (its seed, plus this)."""
+
+    label: str
+    sets: tuple[str, ...] = ()
+    other_split: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """An open point; row: of docs/open_points.md."""
+
+    name: str
+    row: str
+    choices: tuple[Choice, ...]
+
+
+def _point(name: str, row: str, choices: dict[str, str]) -> Point:
+    """Choices: label -> its assignments, separated by spaces."""
+    return Point(name, row, tuple(Choice(label, tuple(sets.split()))
+                                  for label, sets in choices.items()))
+
+
+# Every choice is spelled out, so that it can be taken from any base; those that the base has
+# already are left out.
+POINTS: tuple[Point, ...] = (
+    _point("reduction", "3", {"one 3×3": "reduce=conv3x3 reduce_bn=false",
+                              "one 3×3, BN": "reduce=conv3x3 reduce_bn=true",
+                              "one 1×1": "reduce=conv1x1 reduce_bn=false",
+                              "three 3×3": "reduce=three_conv reduce_bn=false",
+                              "three 3×3, BN": "reduce=three_conv reduce_bn=true"}),
+    _point("encoder", "2", {"frozen": "freeze=true bn_eval=true",
+                            "trained": "freeze=false bn_eval=false",
+                            "trained, stored BN": "freeze=false bn_eval=true"}),
+    _point("decay", "18", {"×0.985 an epoch": "lr_gamma=0.985", "none": "lr_gamma=1"}),
+    _point("output", "10", {"ReLU": "out_act=relu", "none": "out_act=none",
+                            "sigmoid": "out_act=sigmoid"}),
+    _point("branch 1", "6", {"group sums of tanh": "mask=group_sum",
+                             "one sum of tanh²": "mask=square_sum"}),
+    _point("block", "8", {"conv, tconv": "block=conv_tconv", "tconv, conv": "block=tconv_conv"}),
+    _point("augmentation", "22", {"5 raw, 10 pasted": "n_raw=5 n_paste=10",
+                                  "raw only": "n_raw=5 n_paste=0"}),
+    _point("pasted", "23", {"anywhere": "position=uniform", "in place": "position=same",
+                            "near its place": "position=jitter"}),
+    _point("batches", "25", {"a third anomalies": "sampler=share",
+                             "weights 0.8, 0.2": "sampler=weighted"}),
+    Point("split", "44", (Choice("next seed", other_split=1),
+                          Choice("the one after", other_split=2))),
+    _point("threshold", "30", {"µ+σ": "thr=mean_std", "0.3": "thr=fixed"}),
+    _point("segments", "31", {"runs": "segments=runs min_run=1",
+                              "runs over 3 px": "segments=runs min_run=4",
+                              "components": "segments=components"}),
+    _point("direction", "32", {"larger": "agg=max", "smaller": "agg=min"}),
+    _point("radius", "33", {"estimated": "k=none", "5": "k=5", "15": "k=15", "30": "k=30"}),
+    _point("filter", "–", {"Gaussian": "filter=true", "none": "filter=false"}),
+    _point("sigma", "35", {"k/3, to 3σ": "sigma_div=3 sigma_min=0 truncate=3",
+                           "k/2, at least 1, to 4σ": "sigma_div=2 sigma_min=1 truncate=4"}),
+    _point("border", "36", {"mirrored": "border=reflect", "zero": "border=zero"}),
+    _point("score", "42, 43", {"‖e·F(e)‖₁": "norm=l1 score=e", "‖e·F(e)‖₂": "norm=l2 score=e",
+                               "‖ẽ·F(ẽ)‖₁": "norm=l1 score=e_norm",
+                               "‖e‖₁": "norm=l1 score=plain"}),
+    _point("binarize", "37", {"each map's µ+σ": "metrics.binarize=image",
+                              "the test set's": "metrics.binarize=dataset"}),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The base, or the base with one point changed. cells: of all places and seeds."""
+
+    name: str
+    point: str
+    row: str
+    choice: str
+    settings: Settings
+    cells: tuple[Cell, ...]
+    shift: int = 0  # of its seeds against the base's
+    trained_by: str = ""  # the variant whose training it explains, '' its own
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A variant's numbers in one category (or over all of them, category '').
+
+    values: metric -> mean over seeds (over categories: of their means). differences: metric ->
+    (variant - base, low, high), of the images that both have; low and high are None where there is
+    no interval. grams: emitted by what this variant needs beyond those above it. missing: why there
+    is no value.
+    """
+
+    variant: Variant
+    dataset: str
+    category: str
+    values: dict[str, float] = field(default_factory=dict)
+    differences: dict[str, tuple[float, float | None, float | None]] = field(default_factory=dict)
+    grams: float = math.nan
+    missing: str = ""
+
+
+def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
+             places: Sequence[tuple[str, str]], scenario: str, seeds: Sequence[int]
+             ) -> list[Variant]:
+    """The base and what differs from it, each once."""
+    def cells(settings: Settings, shift: int) -> tuple[Cell, ...]:
+        shifted = [seed + shift for seed in seeds]
+        return tuple(plan.cells(settings, [METHOD], places, scenario, shifted))
+
+    made = [Variant(BASE, BASE, "", f"protocol {base.protocol}", base, cells(base, 0))]
+    seen = {(made[0].cells, base.metrics)}
+    trained = {made[0].cells[0].fit: BASE}
+    for point, choice, settings in more:
+        found = cells(settings, choice.other_split)
+        if (found, settings.metrics) in seen:
+            continue
+        seen.add((found, settings.metrics))
+        name = f"{point.name}: {choice.label}"
+        made.append(Variant(name, point.name, point.row, choice.label, settings, found,
+                            choice.other_split, trained.get(found[0].fit, "")))
+        trained.setdefault(found[0].fit, name)
+    return made
+
+
+def outcomes(found: Sequence[Variant], store: Store, places: Sequence[tuple[str, str]]
+             ) -> list[Outcome]:
+    """What is stored of every variant, place by place, then over all places."""
+    images = pd.concat([_images(v, store) for v in found], ignore_index=True)
+    there = [v.name for v in found if (images["method"] == v.name).any()]
+    compared = statistics.compare(images, [(name, BASE) for name in there if name != BASE], PAIRED,
+                                  places) if BASE in there else []
+    made = [_outcome(variant, place, store, compared) for place in places for variant in found]
+    if len(places) > 1:
+        made += [_mean([o for o in made if o.variant is v], compared) for v in found]
+    return made
+
+
+def _images(variant: Variant, store: Store) -> pd.DataFrame:
+    """The variant's numbers per image, with its name for the method and the base's seeds, so that
+    images of other splits pair up with the base's, too."""
+    images = per_image(variant.cells, store)
+    for metric in ("f1", "iou"):
+        column = variant.settings.metrics.column(metric)
+        images[metric] = images[column] if len(images) else None
+    return images.assign(method=variant.name, seed=images["seed"] - variant.shift)
+
+
+def _outcome(variant: Variant, place: tuple[str, str], store: Store,
+             compared: Sequence[statistics.Comparison]) -> Outcome:
+    cells = [c for c in variant.cells if (c.fit.dataset, c.fit.category) == place]
+    infos = [store.cell_info(cell) for cell in cells]
+    if not all(infos):
+        reason = next(filter(None, (store.failure(c) for c in cells)), "not computed")
+        return Outcome(variant, *place, missing=reason)
+    columns = {metric: variant.settings.metrics.column(metric) for metric in METRICS}
+    values = {metric: sum(_number(info["numbers"].get(column)) for info in infos) / len(infos)
+              for metric, column in columns.items()}
+    return Outcome(variant, *place, values, _differences(variant, place, compared),
+                   sum(_grams(cell, variant, store) for cell in cells))
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _grams(cell: Cell, variant: Variant, store: Store) -> float:
+    emitted = readings.of_cell(cell, store).columns()
+    return emitted["explain_grams"] + (0 if variant.trained_by else emitted["fit_grams"])
+
+
+def _differences(variant: Variant, place: tuple[str, str],
+                 compared: Sequence[statistics.Comparison]) -> dict[str, tuple]:
+    return {c.metric: (c.difference, c.low, c.high) for c in compared
+            if c.first == variant.name and (c.dataset, c.category) == place}
+
+
+def _mean(parts: Sequence[Outcome], compared: Sequence[statistics.Comparison]) -> Outcome:
+    """Over all places: the mean of their values."""
+    variant = parts[0].variant
+    missing = next((o.missing for o in parts if o.missing), "")
+    if missing:
+        return Outcome(variant, "", "", missing=missing)
+    values = {m: sum(o.values[m] for o in parts) / len(parts) for m in METRICS}
+    datasets = {o.dataset for o in parts}
+    place = (statistics.ALL if len(datasets) > 1 else datasets.pop(), "")
+    return Outcome(variant, *place, values, _differences(variant, place, compared),
+                   sum(o.grams for o in parts))
+
+
+def paper_values(dataset: str, category: str) -> dict[str, float]:
+    """Metric -> the published number of a category (Tables 2 and 9), where there is one."""
+    found = {m: published("table9" if m == "detection_auc" else "table2", dataset, category, METHOD,
+                          m) for m in METRICS}
+    return {m: v for m, v in found.items() if v is not None}
+
+
+# -- as texts --
+
+HEADS = ["open point", "row", "choice", *METRICS.values(), "ΔAUC", "interval", "ΔF1", "interval",
+         "ΔIoU", "paper: AUC", "F1", "IoU", "detection", "g CO₂"]
+
+
+def grids(made: Sequence[Outcome]) -> list[Grid]:
+    """A grid for each place; the base first, then each point's choices."""
+    places = list(dict.fromkeys((o.dataset, o.category) for o in made if o.category))
+    return [_grid("/".join(place), [o for o in made if (o.dataset, o.category) == place],
+                  paper_values(*place)) for place in places] + (
+        [_grid(f"mean of {len(places)} categories", [o for o in made if not o.category], {})]
+        if len(places) > 1 else [])
+
+
+def _grid(caption: str, made: Sequence[Outcome], paper: dict[str, float]) -> Grid:
+    rows, above = [], None
+    for outcome in made:
+        v = outcome.variant
+        head = [v.point, v.row] if v.point != above else ["", ""]
+        rows.append([*head, v.choice, *_row(outcome, paper)])
+        above = v.point
+    return Grid(caption, HEADS, rows, words=3)
+
+
+def _row(outcome: Outcome, paper: dict[str, float]) -> list[str]:
+    if outcome.missing:
+        return [outcome.missing[:40]] + [""] * (len(HEADS) - 4)
+    cells = [f"{outcome.values[m]:.3f}" for m in METRICS]
+    for metric in PAIRED:
+        difference, low, high = outcome.differences.get(metric, (None, None, None))
+        cells.append("" if difference is None else f"{difference:+.3f}".replace("-", "−"))
+        if metric != "iou":
+            cells.append("" if low is None else
+                         f"[{low:+.3f}, {high:+.3f}]".replace("-", "−"))
+    cells += [f"{outcome.values[m] - paper[m]:+.3f}".replace("-", "−") if m in paper else "–"
+              for m in METRICS]
+    return [*cells, f"{outcome.grams:.3g}"]
+
+
+def table(made: Sequence[Outcome]) -> pd.DataFrame:
+    """Tidy: a row per variant and place, all digits."""
+    rows = []
+    for o in made:
+        paper = paper_values(o.dataset, o.category) if o.category else {}
+        row = {"dataset": o.dataset, "category": o.category, "point": o.variant.point,
+               "row": o.variant.row, "choice": o.variant.choice, "missing": o.missing}
+        for metric in METRICS:
+            row[metric] = o.values.get(metric)
+            row[f"{metric}_paper"] = paper.get(metric)
+        for metric in PAIRED:
+            row |= dict(zip((f"{metric}_difference", f"{metric}_low", f"{metric}_high"),
+                            o.differences.get(metric, (None, None, None))))
+        rows.append({**row, "grams": o.grams, "trained_by": o.variant.trained_by})
+    return pd.DataFrame(rows)

@@ -1,0 +1,119 @@
+"""`study`: which variants there are, and that its numbers are those of the stored cells."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import cli, study
+from bench.images import joined
+from bench.settings import PROTOCOLS, Settings
+from commands import BOTTLE, TINY
+
+PLACE = [("mvtec", "bottle")]
+
+
+def changed(protocol: str):
+    for point in study.POINTS:
+        for choice in point.choices:
+            sets = [s if s.startswith("metrics.") else f"ae_xad.{s}" for s in choice.sets]
+            yield point, choice, Settings(protocol, sets=sets)
+
+
+def variants(protocol: str) -> list[study.Variant]:
+    return study.variants(Settings(protocol), changed(protocol), PLACE, "standard", [40])
+
+
+def differing(a, b) -> set[str]:
+    return {f.name for f in dataclasses.fields(a) if getattr(a, f.name) != getattr(b, f.name)}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_each_variant_changes_the_fields_of_one_point_and_no_others(protocol):
+    base, *others = variants(protocol)
+    assert base.name == "base" and len({v.name for v in others}) == len(others)
+    points = {p.name: p for p in study.POINTS}
+    for v in others:
+        fit, explain, data = (differing(one(v.settings), one(base.settings)) for one in (
+            lambda s: s.fit("ae_xad"), lambda s: s.explain("ae_xad"), lambda s: s.data))
+        metrics = {f"metrics.{name}" for name in differing(v.settings.metrics,
+                                                           base.settings.metrics)}
+        owned = {text.partition("=")[0] for c in points[v.point].choices for text in c.sets}
+        assert not data and (fit | explain | metrics) <= owned
+        assert fit | explain | metrics or v.shift
+        assert bool(v.trained_by) == (not fit and not v.shift)
+
+
+def test_from_either_side_all_other_choices_are_there():
+    paper, authors = ({v.name for v in variants(p)} for p in ("paper", "authors"))
+    everything = {f"{p.name}: {c.label}" for p in study.POINTS for c in p.choices}
+    missing = everything - paper  # the paper's own choices: one of each point, but for the split
+    assert len(missing) == len(study.POINTS) - 1
+    assert {"reduction: three 3×3, BN", "batches: a third anomalies"} & authors == {
+        "batches: a third anomalies"}
+    assert "encoder: frozen" in authors and "encoder: frozen" not in paper
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    from conftest import make_category
+
+    root = tmp_path_factory.mktemp("study")
+    make_category(root / "data/mvtec/bottle")
+    words = ["study", "--data-root", str(root / "data"), "--results", str(root / "results"), *TINY,
+             *BOTTLE, "--points", "branch 1,split,radius,binarize"]
+    assert cli.main(words) == 0
+    return root / "results", words
+
+
+def test_only_what_needs_it_is_trained(done, capsys):
+    results, words = done
+    fits = {p.parent.name for p in results.glob("fits/*/fit.json")}
+    assert len(fits) == 4  # the base, another branch 1, two other splits
+    stamps = {p: p.stat().st_mtime_ns for p in results.glob("fits/*/*")}
+    assert cli.main([*words, "--explain-only"]) == 0
+    assert {p: p.stat().st_mtime_ns for p in results.glob("fits/*/*")} == stamps
+    shown = capsys.readouterr().out
+    assert "radius" in shown and "binarize" in shown and "branch 1" not in shown
+
+
+def test_numbers_and_differences_are_those_of_the_stored_cells(done):
+    results, words = done
+    assert cli.main(words) == 0
+    table = pd.read_csv(results / "tables/study-smoke.csv").set_index(["point", "choice"])
+    frames = {(frame["seed"][0], i): frame[frame["used"]].set_index("id") for i, frame in enumerate(
+        joined([path]) for path in sorted(results.glob("cells/*/*/*/ae_xad/*")))}
+    means = {round(frame["auc"].mean(), 9) for frame in frames.values()}
+    assert {round(v, 9) for v in table["auc"]} == means
+    base, other = table.loc[("base", "protocol smoke")], table.loc[("branch 1", "one sum of tanh²")]
+    assert other["auc_difference"] == pytest.approx(other["auc"] - base["auc"], abs=1e-12)
+    assert other["auc_low"] <= other["auc_difference"] <= other["auc_high"]
+    assert base["auc_paper"] == 0.981 and base["detection_auc_paper"] == 1.0
+    # another split: over the images that both test
+    [mine] = [f for f in frames.values() if np.isclose(f["auc"].mean(), base["auc"], atol=1e-12)]
+    [next_seed] = [f for (seed, _), f in frames.items() if seed == 41]
+    both = mine.index.intersection(next_seed.index)
+    assert 0 < len(both) < len(mine)
+    expected = (next_seed["auc"][both] - mine["auc"][both]).mean()
+    assert table.loc[("split", "next seed")]["auc_difference"] == pytest.approx(expected, abs=1e-12)
+    # a threshold over the test set changes F1, nothing else
+    whole = table.loc[("binarize", "the test set's")]
+    assert whole["auc_difference"] == 0 and whole["f1"] == pytest.approx(
+        mine["f1_set_a1.0"].mean(), abs=1e-12)
+    # training is counted where it is done
+    assert table.loc[("radius", "5")]["trained_by"] == "base"
+    for suffix in ("md", "tex"):
+        assert "one sum of tanh" in (results / f"tables/study-smoke.{suffix}").read_text()
+
+
+def test_mistakes_are_one_line(done, capsys):
+    results, words = done
+    for more, message in [(("--points", "reductoin"), "did you mean 'reduction'?"),
+                          (("--methods", "fcdd"), "the open points are AE-XAD's")]:
+        assert cli.main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["study", *words[1:5], *TINY]) == 2
+    assert "study: needs --categories" in capsys.readouterr().err
