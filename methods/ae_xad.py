@@ -37,7 +37,7 @@ class AEFit:
     encoder_lr: float = param(1e-5, "learning rate of an encoder that is trained (row 2)", low=0.0)
     reduce: str = param("conv3x3", "reduction of the encoder's channels to 64 (row 3)",
                         choices=("conv3x3", "conv1x1", "three_conv"))
-    reduce_bn: bool = param(False, "BatchNorm after each convolution of the reduction (row 3)")
+    reduce_bn: bool = param(True, "BatchNorm after each convolution of the reduction (row 3)")
     input_norm: str = param("imagenet", "input scaling: the encoder's own, or none (row 4)",
                             choices=("imagenet", "none"))
     mask: str = param("group_sum", "branch 1: sums of tanh over groups of channels, or one sum of "

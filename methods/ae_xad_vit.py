@@ -38,6 +38,7 @@ class ViTFit(AEXADFit):
 
     encoder: str = param("vit_b_16", "pre-trained transformer, 16 px patches",
                          choices=("vit_b_16", "vit_tiny"))
+    reduce_bn: bool = param(False, "no meaning here: the adapter takes the reduction's place")
     recipe: str = param("frozen", "what trains besides the decoder, see the module",
                         choices=("frozen", "finetuned", "scratch"))
     input_norm: str = param("none", "scaling before the stem (the re-implementation has none)",
@@ -65,7 +66,7 @@ class ViTFit(AEXADFit):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in UNUSED:
-            if getattr(self, name) != getattr(AEXADFit, name):
+            if getattr(self, name) != getattr(ViTFit, name):
                 raise UserError(f"ae_xad_vit.{name}: has no effect with a transformer, whose "
                                 f"recipe says what trains and whose adapter is fixed; leave it out")
 

@@ -67,8 +67,10 @@ def test_other_targets():
 
 # -- the fast form is the naive form --
 
-def test_fast_step_has_the_loss_and_gradients_of_the_naive_one():
-    ours, theirs = method(), method()
+@pytest.mark.parametrize("reduce_bn", [True, False])
+def test_fast_step_has_the_loss_and_gradients_of_the_naive_one(reduce_bn):
+    fit = dataclasses.replace(LIGHT, reduce_bn=reduce_bn)
+    ours, theirs = method(fit), method(fit)
     data = training_set(side=64)
     x = ours.ctx.tensor(data.images)
     y = torch.from_numpy(data.masks).unsqueeze(1).float()
@@ -81,8 +83,10 @@ def test_fast_step_has_the_loss_and_gradients_of_the_naive_one():
     naive.backward()
     assert loss.item() == pytest.approx(naive.item(), rel=1e-5)
     pairs = list(zip(ours.net.decoder.named_parameters(), theirs.net.decoder.parameters()))
-    assert len(pairs) == 18
+    assert len(pairs) == (20 if reduce_bn else 18)
     for (name, a), b in pairs:
+        if reduce_bn and name == "reduce.0.bias":
+            continue  # BatchNorm takes it away again: its gradient is rounding
         scale = b.grad.abs().max()
         assert scale > 0, name
         assert torch.allclose(a.grad, b.grad, atol=2e-4 * scale.item(), rtol=1e-3), name
@@ -119,8 +123,8 @@ def test_epoch_of_a_fit_does_the_naive_steps():
 # -- network (Section 5.1) --
 
 @pytest.mark.parametrize("encoder, channels, reduction", [
-    ("resnet18", 128, 128 * 64 * 9 + 64), ("resnet50", 512, 512 * 64 * 9 + 64),
-    ("efficientnet_lite0", 40, 40 * 64 * 9 + 64)])
+    ("resnet18", 128, 128 * 64 * 9 + 3 * 64), ("resnet50", 512, 512 * 64 * 9 + 3 * 64),
+    ("efficientnet_lite0", 40, 40 * 64 * 9 + 3 * 64)])
 def test_code_is_28_by_28_by_64_at_224(encoder, channels, reduction):
     net = method(dataclasses.replace(LIGHT, encoder=encoder)).net.eval()
     with torch.no_grad():
@@ -139,7 +143,7 @@ def test_parameters_of_the_authors_reduction():
 
 
 @pytest.mark.parametrize("change", [
-    {"reduce": "conv1x1"}, {"reduce": "three_conv", "reduce_bn": True}, {"mask": "square_sum"},
+    {"reduce": "conv1x1"}, {"reduce": "three_conv"}, {"reduce_bn": False}, {"mask": "square_sum"},
     {"mask_layout": "strided"}, {"block": "tconv_conv"}, {"tconv_kernel": 2},
     {"out_act": "sigmoid"}, {"out_act": "none"}, {"input_norm": "none"}, {"freeze": False},
     {"bn_eval": False}, {"F": "neg"}, {"position": "jitter"}, {"round": "floor"}, {"amp": True},
