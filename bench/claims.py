@@ -118,10 +118,6 @@ class Claim:
         for number, path in sorted(_claims(self.path.parent), reverse=True):
             if number <= self.number:
                 path.unlink(missing_ok=True)
-        try:
-            self.path.parent.rmdir()  # a fit of which nothing was kept leaves no folder
-        except OSError:
-            pass
 
 
 def look(folder: Path) -> Seen | None:
@@ -183,8 +179,12 @@ class Watch:
 
 
 def _claims(folder: Path) -> list[tuple[int, Path]]:
-    return [(_number(path), path) for path in folder.glob("claim-*")
-            if re.fullmatch(r"claim-\d+", path.name)]
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    paths = [folder / name for name in names if re.fullmatch(r"claim-\d+", name)]
+    return [(_number(path), path) for path in paths]
 
 
 def _number(path: Path) -> int:
@@ -199,14 +199,11 @@ def _make(path: Path, content: bytes) -> int | None:
     """Make a file whole unless there is one. Returns it open, or None."""
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        file = _new(building, content)
-    except FileNotFoundError:  # the folder was empty, and removed by who released it
-        return None
+    file = _new(building, content)
     try:
         os.link(building, path)
         return file
-    except (FileExistsError, FileNotFoundError):
+    except (FileExistsError, FileNotFoundError):  # not found: an owner removes what looks stale
         os.close(file)
         return None
     except OSError as error:
