@@ -74,7 +74,8 @@ def test_a_process_that_only_has_the_same_number_is_another(tmp_path):
     assert not look(tmp_path).dead
 
 
-@pytest.mark.parametrize("owner", [{"machine": "another boot"}, {"pid": "no number"}, {"pid": None}])
+@pytest.mark.parametrize("owner", [{"machine": "another boot"}, {"pid": "no number"},
+                                   {"pid": None}])
 def test_who_is_not_provably_dead_is_alive(tmp_path, owner):
     plant(tmp_path, **{"machine": claims.machine(), "pid": 2**22 + 1} | owner)
     with pytest.raises(Held):

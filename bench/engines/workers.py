@@ -79,10 +79,11 @@ class Workers:
             time.sleep(seconds)
             return []
         done = futures.wait(pending, seconds, futures.FIRST_COMPLETED).done
-        for future in done & self._probing.keys():
+        ended = [self._ended(future, *self._running.pop(future))
+                 for future in pending if future in done and future in self._running]
+        for future in [f for f in pending if f in done and f in self._probing]:
             self._admit(self._probing.pop(future), future)
-        return [self._ended(future, *self._running.pop(future))
-                for future in done & self._running.keys()]
+        return ended
 
     def close(self) -> None:
         for future in [*self._running, *self._probing]:
