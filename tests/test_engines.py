@@ -309,7 +309,8 @@ def test_a_scheduler_that_dies_or_is_not_there(root, tmp_path, cluster, capsys, 
     from bench.engines import dask_cluster
 
     monkeypatch.setattr(dask_cluster, "TIMEOUT", 2)
-    killer = Killer(lambda: (wait_for((tmp_path / "r").exists), cluster.scheduler.kill()))
+    killer = Killer(lambda: (wait_for(lambda: list(tmp_path.glob("r/.runner-*"))),
+                             cluster.scheduler.kill()))
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
     killer.finished()
     [line] = [e for e in capsys.readouterr().err.splitlines() if e.startswith("error: ")]

@@ -178,7 +178,7 @@ def test_what_makes_a_worker_unfit(options, tmp_path):
     with probe.surroundings(options) as mine:
         assert probe.objection(mine, options) is None
         for change, why in [
-                ({"code": "x", "commit": "abc"}, "the runner's is at abc; start the worker from"),
+                ({"code": "x", "commit": "abc"}, "the runner's is at abc; start the worker anew"),
                 ({"libraries": mine.libraries | {"torch": "1.0"}}, "the runner has 1.0; start"),
                 ({"libraries": mine.libraries | {"mine (x:Y)": "1"}}, "mine (x:Y) absent, the"),
                 ({"mark": tmp_path / "other" / ".m"}, f"see the runner's store {tmp_path}/other"),

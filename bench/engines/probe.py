@@ -49,7 +49,7 @@ def objection(runner: Surroundings, options: Options) -> str | None:
     """Why this process is not fit for the runner's work, with the remedy; None where it is."""
     if code() != runner.code:
         return (f"other code: {provenance.REPOSITORY} at {provenance.commit()}, the runner's is "
-                f"at {runner.commit}; start the worker from the same checkout")
+                f"at {runner.commit}; start the worker anew, from the same checkout")
     mine = libraries()
     for name in sorted(mine.keys() | runner.libraries.keys()):
         here, there = mine.get(name, "absent"), runner.libraries.get(name, "absent")
