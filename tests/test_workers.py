@@ -13,6 +13,7 @@ from bench.engines import Choice, Outcome, probe
 from bench.engines.work import work
 from bench.engines.workers import Workers
 from bench.errors import UserError
+from bench.provenance import REPOSITORY
 from bench.settings import Settings
 from bench.task import Job, Options
 
@@ -126,8 +127,10 @@ def test_unfit_workers_are_named_and_left_out(make, said, jobs):
     pool, cluster = make("a", "b", "c")
     cluster.unfit = {"a": "other code", "b": ModuleNotFoundError("No module named 'bench'")}
     pool.wait(0)
-    assert sorted(said) == ["worker a refused: other code",
-                            "worker b refused: ModuleNotFoundError: No module named 'bench'"]
+    assert said == [
+        "worker a refused: other code",
+        f"worker b refused: can't run this code (No module named 'bench'); start scheduler and "
+        f"workers with PYTHONPATH={REPOSITORY} and the runner's .venv"]
     pool.submit(jobs[0])
     assert not pool.free() and "c" in cluster.calls
     cluster.there["d"] = "2 threads"  # joins later

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from bench.engines import probe
 from bench.engines.work import Outcome, work
 from bench.errors import UserError
+from bench.provenance import REPOSITORY
 from bench.task import Job, Options
 
 
@@ -38,6 +39,12 @@ class Cluster(Protocol):
 
     def close(self) -> None:
         """Let go of the cluster, which stays as it is."""
+
+
+def _probe_failed(error: BaseException) -> str:
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    return (f"can't run this code ({first}); start scheduler and workers with "
+            f"PYTHONPATH={REPOSITORY} and the runner's .venv")
 
 
 class Workers:
@@ -121,7 +128,7 @@ class Workers:
             self._unprobed[worker] += 1
             if self._unprobed[worker] >= ATTEMPTS:
                 self._refuse(worker, self.cluster.why_lost)
-        elif unfit := (f"{type(error).__name__}: {error}" if error else future.result()):
+        elif unfit := _probe_failed(error) if error else future.result():
             self._refuse(worker, unfit)
         else:
             self._idle.append(worker)
