@@ -146,25 +146,25 @@ def command(root: Path, results: Path, *words: str) -> subprocess.Popen:
 def test_two_runners_on_one_store_share_the_work(root, tmp_path):
     """The first stops within its first fit; the second does all others, waits for that one, and
     both print the whole table. Nothing is trained twice."""
-    results, words = tmp_path / "r", (*TWO, "--seeds", "40,41")
-    first = command(root, results, *words, "--set", "ae.epochs=200")
+    results, words = tmp_path / "r", (*TWO, "--set", "ae.epochs=50")
+    first = command(root, results, *words)
     wait_for(lambda: [f for f in results.glob("fits/*-ae-*") if look(f)])
     first.send_signal(signal.SIGSTOP)
-    second = command(root, results, *words, "--set", "ae.epochs=200")
+    second = command(root, results, *words)
     lines = []
     for line in second.stderr:
         lines.append(line)
         if f"waits for process {first.pid} on" in line:
             break
-    assert sum("trained in" in line for line in lines) == 7
+    assert sum("trained in" in line for line in lines) == 3, lines
     first.send_signal(signal.SIGCONT)
-    told = [runner.communicate(timeout=120) for runner in (first, second)]
-    assert first.returncode == second.returncode == 0
-    assert told[0][0] == told[1][0] and "0.9" in told[0][0] and "missing" not in told[0][0]
+    told = [runner.communicate(timeout=300) for runner in (first, second)]
+    assert first.returncode == second.returncode == 0, told
+    assert told[0][0] == told[1][0] and "AE-XAD" in told[0][0] and "missing" not in told[0][0]
     trained = [line.partition("trained")[0].split("] ")[1]
                for line in [*lines, *told[0][1].splitlines(), *told[1][1].splitlines()]
                if "trained in" in line]
-    assert len(trained) == len(set(trained)) == len(list(results.glob("fits/*/fit.json"))) == 8
+    assert len(trained) == len(set(trained)) == len(list(results.glob("fits/*/fit.json"))) == 4
     assert not list(results.rglob("claim-*"))
 
 
