@@ -16,9 +16,9 @@ from bench.store import FIT, Store, read_json
 
 def runner(of: Runner) -> Runner:
     """The runner of that store."""
-    if of.jobs > 1:
-        raise UserError(f"--jobs {of.jobs}: --emissions strict measures one fit at a time; use "
-                        f"--jobs 1, or run the table with --jobs first and then again for strict")
+    if of.choice.side_by_side:
+        raise UserError(f"{of.choice}: --emissions strict measures one fit at a time; use --jobs "
+                        f"1, or run the table so first and then again for strict")
     return Runner(replace(of.options, results=readings.alone_store(of.store).root))
 
 

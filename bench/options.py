@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import methods
-from bench import external, own, plan
+from bench import engines, external, own, plan
 from bench.emissions import check_country
 from bench.errors import UserError, nearest
 from bench.plan import Cell
@@ -74,7 +74,11 @@ def work_options() -> argparse.ArgumentParser:
     how.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
                                        "results/)")
     machine_options(how)
-    how.add_argument("--jobs", type=int, default=1, help="fits at a time (default 1)")
+    how.add_argument("--jobs", type=int, help="fits at a time (default 1)")
+    how.add_argument("--engine", choices=engines.NAMES, help="what runs them: processes of this "
+                     "machine (loky, the default), or a cluster's workers: docs/machines.md")
+    how.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="of --engine dask")
+    how.add_argument("--address", metavar="HOST:PORT", help="of --engine ray")
     how.add_argument("--country", default="ITA", help="whose energy mix (default ITA, the paper's)")
     how.add_argument("--checkpoint-every", type=float, default=20.0, metavar="SECONDS",
                      help="how much of a fit an interruption may cost (default 20)")
@@ -93,6 +97,7 @@ class Request:
     embedded: bool
     looked_in: Path
     seeds: list[int]
+    choice: engines.Choice
     args: argparse.Namespace
 
     def stem(self, name: str) -> str:
@@ -116,12 +121,15 @@ def understand(args: argparse.Namespace) -> Request:
     external.register(results)
     settings = Settings(args.protocol or ("mini" if embedded else "paper"), args.epochs, args.set)
     check_at_least_one("threads", args.threads)
-    check_at_least_one("jobs", args.jobs)
+    check_at_least_one("jobs", 1 if args.jobs is None else args.jobs)
+    choice = engines.chosen(args.engine, args.jobs, args.scheduler, args.address)
+    engines.check_device(choice, args.device)
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
-                      device(args.device), args.threads, check_country(args.country),
-                      keep_maps=args.keep_maps, checkpoint_every=args.checkpoint_every,
-                      own=mine)
-    return Request(settings, options, rows, embedded, root, _seeds(args.seeds or "40"), args)
+                      device(args.device, here=not choice.remote), args.threads,
+                      check_country(args.country), keep_maps=args.keep_maps,
+                      checkpoint_every=args.checkpoint_every, own=mine)
+    return Request(settings, options, rows, embedded, root, _seeds(args.seeds or "40"), choice,
+                   args)
 
 
 def data_root(given: str | None) -> Path:
@@ -174,8 +182,8 @@ def _seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def device(text: str) -> str:
-    """The device that --device names, which must be there."""
+def device(text: str, here: bool = True) -> str:
+    """The device that --device names, which must be there, if it is `here` that it is used."""
     if text == "auto":
         return default_device()
     try:
@@ -184,7 +192,7 @@ def device(text: str) -> str:
         kind = "unknown"
     if kind not in ("cpu", "cuda"):
         raise UserError(f"--device {text}: expected cpu or cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if kind == "cuda" and here and not torch.cuda.is_available():
         raise UserError(f"--device {text}: no CUDA device is visible to torch")
     return text
 

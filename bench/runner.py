@@ -6,16 +6,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-import joblib
 import pandas as pd
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import methods
-from bench import external, readings, task
+from bench import engines, external, readings, task
 from bench.errors import UserError
 from bench.plan import Cell, Fit, by_fit
 from bench.progress import duration
+from bench.schedule import Schedule
 from bench.store import Store
 from bench.task import Job, Options
 from datasets.category import Library, split
@@ -24,11 +23,15 @@ from methods.base import Context
 from methods.weights import Weights, WeightsMissing
 
 
-class Runner:
-    """Runs the cells of a plan against one results folder."""
+POLL = 1.0  # seconds between two looks at workers and at the claims of other runners
 
-    def __init__(self, options: Options, jobs: int = 1) -> None:
-        self.options, self.jobs = replace(options, shared=jobs > 1), jobs
+
+class Runner:
+    """Runs the cells of a plan against one results folder; `choice`: where the fits run."""
+
+    def __init__(self, options: Options, choice: engines.Choice = engines.HERE) -> None:
+        options = replace(options, shared=choice.side_by_side)
+        self.options, self.choice = options.absolute() if choice.remote else options, choice
         self.store = Store(options.results)
         self.library = Library(options.data_root, options.cache, options.threads)
         self.without_weights: dict[Fit, str] = {}  # fits that can't be done here, and why
@@ -41,27 +44,48 @@ class Runner:
     def run(self, cells: Sequence[Cell]) -> list[str]:
         """Compute what is pending. Returns what failed, a line each; raises UserError for bad
         input before anything is trained."""
-        self.store.check_writable()
         todo = by_fit(self.pending(cells))
+        if todo:
+            self.store.check_writable()
         self.check(cells, list(todo))
         todo = {fit: group for fit, group in todo.items() if fit not in self.without_weights}
         work = [Job(fit, tuple(group), self.options, f"{i}/{len(todo)}")
                 for i, (fit, group) in enumerate(todo.items(), 1)]
-        if work:
-            print(f"{len(work)} fits to do, {sum(len(j.cells) for j in work)} cells; "
-                  f"{len(cells) - sum(len(j.cells) for j in work)} cells stored, skipped or "
-                  f"without data", file=sys.stderr)
-        if self.jobs == 1:
-            return [failure for job in work for failure in task.run(job)]
-        failures: list[str] = []
-        parallel = joblib.Parallel(self.jobs, backend="loky", return_as="generator_unordered")
+        if not work:
+            return []
+        _say(f"{len(work)} fits to do, {sum(len(j.cells) for j in work)} cells; "
+             f"{len(cells) - sum(len(j.cells) for j in work)} cells stored, skipped or "
+             f"without data")
+        return self._do(work)
+
+    def _do(self, work: list[Job]) -> list[str]:
+        """Hand the jobs to workers as these become free. Returns what failed, a line each."""
+        schedule, failures = Schedule(work, self.store, _say), []
+        pool = engines.pool(self.choice, self.options, _say)
         try:
-            for lines in parallel(joblib.delayed(task.run)(job) for job in work):
-                failures += lines
-        except TerminatedWorkerError:
-            raise UserError("a worker process was killed (out of memory?); what is finished is "
-                            "kept, run the same command again, perhaps with fewer --jobs") from None
+            while schedule.left() or pool.busy():
+                while pool.free() and (job := schedule.next()):
+                    pool.submit(job)
+                for outcome in pool.wait(POLL):
+                    if outcome.refused:
+                        raise UserError(outcome.refused)
+                    failures += schedule.ended(outcome)
+                    self._tell(outcome)
+        except KeyboardInterrupt:
+            if self.choice.engine == "dask" and pool.busy():
+                _say(f"{pool.busy()} fits have begun on dask workers: they go on there, and are "
+                     f"kept")
+            raise
+        finally:
+            pool.close()
         return failures
+
+    def _tell(self, outcome: engines.Outcome) -> None:
+        """Progress that a worker on another machine has not shown here itself."""
+        if self.choice.remote and not (outcome.held or outcome.lost):
+            told = "; ".join(outcome.failures)
+            _say(f"{outcome.job.label} {outcome.job.fit.scenario} seed {outcome.job.fit.seed}: "
+                 f"{f'failed: {told}' if told else f'done by {outcome.worker}'}")
 
     def check(self, cells: Sequence[Cell], todo: Sequence[Fit]) -> None:
         """Files, masks, splits and weights of what is to do; origin of what is stored."""
@@ -121,7 +145,8 @@ class Runner:
         if unknown:
             lines.append(f"time: no stored fit to estimate {unknown} of them from")
         if todo and unknown < len(todo):
-            lines.append(f"time: about {duration(total / self.jobs)}, from stored fits")
+            seconds = total / (self.choice.jobs or 1)
+            lines.append(f"time: about {duration(seconds)}, from stored fits")
         megabytes = 2 * len(todo)  # a model of AE-XAD takes 1.2 MB, a cell 0.1 MB
         lines.append(f"disk: about {megabytes} MB under {self.options.results}")
         return "\n".join(lines)
@@ -182,6 +207,10 @@ class Runner:
         if self.store.checkpoint(fit).exists():
             return "missing", "interrupted; the same command continues it"
         return "missing", "not computed yet"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _kind(method: str, params: dict, data: dict) -> tuple:

@@ -76,10 +76,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 class Store:
-    """The results folder."""
+    """The results folder. `guard` is called before a fit or cell is written, and raises when that
+    is no longer the caller's to do (bench/claims.py)."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path, guard: Callable[[], None] = lambda: None) -> None:
+        self.root, self.guard = Path(root), guard
 
     def check_writable(self) -> None:
         """UserError when nothing can be written below the root."""
@@ -107,10 +108,12 @@ class Store:
 
     def save_fit(self, fit: Fit, state: dict[str, torch.Tensor], info: dict[str, Any]) -> None:
         self.save_model(fit, state)
+        self.guard()
         write_json(self.fit_dir(fit) / FIT, {"status": "done", **info})
         self.checkpoint(fit).unlink(missing_ok=True)
 
     def save_model(self, fit: Fit, state: dict[str, torch.Tensor]) -> None:
+        self.guard()
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
         write_file(self.fit_dir(fit) / "model.safetensors", lambda p: save_file(tensors, p))
 
@@ -127,6 +130,7 @@ class Store:
 
     def save_failure(self, work: Fit | Cell, error: dict[str, Any]) -> None:
         """Keep why a fit or cell failed; it is tried again at the next run."""
+        self.guard()
         path = self.fit_dir(work) / FIT if isinstance(work, Fit) else self.cell_dir(work) / CELL
         write_json(path, {"status": "failed", **error})
 
@@ -159,6 +163,7 @@ class Store:
 
     def save_cell(self, cell: Cell, images: pd.DataFrame, info: dict[str, Any],
                   heatmaps: np.ndarray | None = None) -> None:
+        self.guard()
         folder = self.cell_dir(cell)
         write_file(folder / "images.parquet", lambda p: images.to_parquet(p, index=False))
         if heatmaps is not None:
@@ -166,4 +171,5 @@ class Store:
                 with open(path, "wb") as file:
                     np.save(file, heatmaps)
             write_file(folder / "heatmaps.npy", write)
+        self.guard()
         write_json(folder / CELL, {"status": "done", **info})

@@ -6,8 +6,8 @@ import os
 import pickle
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 import methods
 from bench import metrics, own, provenance
+from bench.claims import Lost, Seen
 from bench.emissions import Meter
 from bench.errors import UserError
 from bench.plan import Cell, Fit
@@ -46,22 +47,36 @@ class Options:
     checkpoint_every: float = 20.0  # seconds
     own: Dataset | None = None  # the user's own images, which a worker process has to be told of
 
+    def absolute(self) -> Options:
+        """The same, for a process that works in another folder."""
+        return replace(self, results=self.results.absolute(), data_root=self.data_root.absolute(),
+                       cache=self.cache.absolute(),
+                       weights=self.weights and self.weights.absolute())
+
 
 @dataclass(frozen=True)
 class Job:
-    """A fit with the cells wanted from it; `position` is '3/10'."""
+    """A fit with the cells wanted from it; `position` is '3/10'. `expired`: a claim of another
+    runner that was seen to stand still, and may be taken over."""
 
     fit: Fit
     cells: tuple[Cell, ...]
     options: Options
     position: str
+    expired: Seen | None = None
+
+    @property
+    def label(self) -> str:
+        """For messages."""
+        return f"[{self.position}] {self.fit.dataset}/{self.fit.category} {self.fit.method}"
 
 
 class RunContext(Context):
     """A method's surroundings in a run: progress, and checkpoints of long fits."""
 
-    def __init__(self, fit: Fit, options: Options, progress: Progress, digest: str) -> None:
-        store = Store(options.results)
+    def __init__(self, fit: Fit, options: Options, progress: Progress, digest: str,
+                 store: Store) -> None:
+        self.store = store
         folder = store.fit_dir(fit)
         super().__init__(options.device, fit.seed, Weights(options.weights), folder)
         self.progress, self.path = progress, store.checkpoint(fit)
@@ -91,12 +106,14 @@ class RunContext(Context):
 
     def report(self, epoch: int, loss: float) -> None:
         super().report(epoch, loss)
+        self.store.guard()  # a fit that another has taken over ends here, not hours later
         self.progress.epoch(epoch + 1, self.total, loss)
 
     def _write(self, epoch: int, state: dict[str, Any]) -> None:
         content = {"same": self._same, "epoch": epoch, "losses": self.losses,
                    "emissions": self.meter.reading().as_dict() if self.meter else None,
                    "state": {name: part.state_dict() for name, part in state.items()}}
+        self.store.guard()
         write_file(self.path, lambda p: torch.save(content, p))
 
     def _read(self) -> dict[str, Any] | None:
@@ -127,46 +144,50 @@ def repeatable(device: str, threads: int) -> None:
         torch.backends.cudnn.allow_tf32 = False  # the paper's card had no TF32
 
 
-def run(job: Job) -> list[str]:
-    """Do a job and store its results. Returns what failed, a line each; UserErrors pass through."""
+def run(job: Job, guard: Callable[[], None] = lambda: None) -> list[str]:
+    """Do a job and store its results. `guard` is called before anything is written, and raises
+    Lost when another has taken the fit over. Returns what failed, a line each; UserErrors and
+    Lost pass through."""
     prepare_process(job.options)
     fit = job.fit
-    label = f"[{job.position}] {fit.dataset}/{fit.category} {fit.method}"
-    progress = Progress(f"{label} {fit.scenario} seed {fit.seed}")
-    store = Store(job.options.results)
+    progress = Progress(f"{job.label} {fit.scenario} seed {fit.seed}")
+    store = Store(job.options.results, guard)
     with threadpool_limits(job.options.threads):
         try:
             return _run(job, store, progress)
-        except UserError:
+        except (UserError, Lost):
             raise
         except Exception as error:  # whatever a method does wrong: kept, shown, tried again
             if store.fit_info(fit) is None:  # a finished training is never written over
                 store.save_failure(fit, _failure(error))
             progress.say(f"failed: {_one_line(error)}")
-            return [f"{label}: {_one_line(error)}"]
+            return [f"{job.label}: {_one_line(error)}"]
 
 
 def _run(job: Job, store: Store, progress: Progress) -> list[str]:
     fit, options = job.fit, job.options
+    todo = [cell for cell in job.cells if store.cell_info(cell) is None]
+    if not todo:  # another runner was faster
+        return []
     for stale in store.fit_dir(fit).glob(".*.tmp"):  # a killed run's half-written files
         stale.unlink(missing_ok=True)
     library = Library(options.data_root, options.cache, options.threads)
     category = library.load(fit.dataset, fit.category, fit.data)
     parts = split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
-    ctx = RunContext(fit, options, progress, category.digest)
+    ctx = RunContext(fit, options, progress, category.digest, store)
     info = store.fit_info(fit)
     if info is None:
-        method = methods.load(fit.method)(fit.params, job.cells[0].params, ctx)
+        method = methods.load(fit.method)(fit.params, todo[0].params, ctx)
         info = train(fit, method, ctx, category, parts.train, options)
         store.save_fit(fit, method.state_dict(), info)
         progress.say(f"trained in {duration(info['emissions']['seconds'])}")
     check_origin(info, store.fit_dir(fit), data=category.digest)
     failures = []
-    for cell in job.cells:
+    for cell in todo:
         try:
             explain(cell, stored_method(cell, info, store, ctx), ctx, category, parts.test,
                     options)
-        except UserError:
+        except (UserError, Lost):
             raise
         except Exception as error:  # as above; the fit itself is kept
             store.save_failure(cell, _failure(error))
@@ -206,12 +227,12 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     with Meter(options.country, options.shared) as meter:
         explanation = method.explain(images)
     _check(explanation, images.shape[:3])
-    keep_findings(cell.fit, method, Store(options.results))
+    keep_findings(cell.fit, method, ctx.store)
     table, numbers = measure(explanation.heatmaps, explanation.scores, category, positions)
     for name, values in explanation.extras.items():
         table[name] = values
         numbers[f"mean_{name}"] = float(np.mean(values))
-    Store(options.results).save_cell(cell, table, {
+    ctx.store.save_cell(cell, table, {
         "declared": cell.declared(), "fit": cell.fit.declared(), "numbers": numbers,
         "emissions": meter.reading().as_dict(),
         "provenance": provenance.collect(ctx.device, options.threads),

@@ -19,7 +19,7 @@ import torch
 import methods
 from bench import cli, task
 from bench.params import param
-from bench.store import read_json
+from bench.store import Store, read_json
 from commands import BOTTLE, TINY, csv, heatmaps, run
 from conftest import REPOSITORY, make_category
 from methods.base import Explanation
@@ -48,7 +48,8 @@ def test_table1_from_images_to_files(root, tmp_path, capsys, monkeypatch):
     assert len(list((results / "fits").iterdir())) == 2  # four cells, two trainings
     for suffix in ("md", "tex"):
         assert "bottle" in (results / "tables" / f"table1-smoke.{suffix}").read_text()
-    # a second time nothing is trained or explained
+    # a second time nothing is trained or explained, and a store may be read-only
+    monkeypatch.setattr(Store, "check_writable", lambda self: pytest.fail("wants to write"))
     monkeypatch.setattr(task, "run", lambda job: pytest.fail("ran again"))
     assert run(root, results) == 0
     assert capsys.readouterr().out == out

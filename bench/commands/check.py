@@ -91,7 +91,7 @@ def _train(request: Request, cells: Sequence[Cell], folder: Path, threads: int
            ) -> tuple[list[str], Store]:
     """All cells afresh, in a store of their own."""
     options = dataclasses.replace(request.options, results=folder, threads=threads)
-    runner = Runner(options, request.args.jobs)
+    runner = Runner(options, request.choice)
     missing = [c for c in cells if runner.library.locate(c.fit.dataset, c.fit.category) is None]
     if missing:
         fit = missing[0].fit

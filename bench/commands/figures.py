@@ -258,7 +258,7 @@ def _by_option(p: argparse.ArgumentParser) -> None:
 def figures(request: Request) -> int:
     """All figures; one that can't be drawn does not keep the others from it."""
     if request.args.dry_run:
-        runner = Runner(request.options, request.args.jobs)
+        runner = Runner(request.options, request.choice)
         print(runner.describe([c for name in KINDS for c in _work(request, name, runner).cells()]))
         return 0
     status = 0
@@ -273,7 +273,7 @@ def figures(request: Request) -> int:
 
 def figure(request: Request, name: str) -> int:
     """Compute what the figure needs, draw it and write it under results/figures."""
-    runner = Runner(request.options, request.args.jobs)
+    runner = Runner(request.options, request.choice)
     work = _work(request, name, runner)
     cells = work.cells()
     if request.embedded and request.rows is None:

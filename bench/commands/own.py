@@ -138,7 +138,7 @@ def _heatmaps(cell: Cell, runner: Runner) -> np.ndarray | None:
 def fit(request: Request) -> int:
     """Train one method, let it explain the test images, and write it as a model folder."""
     cell = _one_cell(request)
-    runner = Runner(request.options, request.args.jobs)
+    runner = Runner(request.options, request.choice)
     if request.args.dry_run:
         print(runner.describe([cell]))
         return 0

@@ -53,7 +53,7 @@ def run(request: Request) -> int:
     if args.explain_only:
         found = [v for v in found if v.name == study.BASE or v.trained_by == study.BASE]
     cells = list(dict.fromkeys(cell for v in found for cell in v.cells))
-    runner = Runner(request.options, args.jobs)
+    runner = Runner(request.options, request.choice)
     if args.dry_run:
         print(runner.describe(cells))
         return 0

@@ -53,7 +53,7 @@ def tables(request: Request) -> int:
     if len(wanted) < len(PAPER_TABLES):
         print("note: Table 3 needs two methods; left out", file=sys.stderr)
     cells = list(dict.fromkeys(c for d in wanted for c in table_cells(request, d)[0]))
-    runner = Runner(request.options, request.args.jobs)
+    runner = Runner(request.options, request.choice)
     if request.args.emissions == "strict":
         alone.runner(runner)  # refuses what can't be measured before anything runs
     if request.args.dry_run:
@@ -70,7 +70,7 @@ def table(request: Request, definition: TableDef) -> int:
     cells, rows, names = table_cells(request, definition)
     if definition.shows == "winrates" and not _pairs(request, definition):
         raise UserError("--methods: Table 3 compares methods with each other; give two or more")
-    runner = Runner(request.options, args.jobs)
+    runner = Runner(request.options, request.choice)
     strict = definition.about_emissions and args.emissions == "strict"
     if request.embedded:
         print(f"note: the embedded suite of generated images is used{_why_embedded(request)}",
