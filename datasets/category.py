@@ -20,7 +20,7 @@ from datasets.catalog import DATASETS
 from datasets.folder import GOOD, Item
 from datasets.images import INTERPOLATIONS, read_image, read_mask
 
-FORMAT = 1  # of the cache; part of its key
+FORMAT = 2  # of the cache; part of its key
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,10 @@ class DataParams:
                             "mask_threshold, or as the dataset's publishers made them",
                             choices=("auto", "refuse", "threshold"))
     per_type: int | None = param(None, "anomalies of each type that train; none: the dataset's "
-                                 "rule, 3 in the paper (Section 5.1; row 44)", low=1)
-    max_train: int | None = param(None, "most training images of a category; none: all", low=4)
+                                 "rule, 3 in the paper (Section 5.1; row 44)",
+                                 low=1, high=1_000_000)
+    max_train: int | None = param(None, "most training images of a category; none: all",
+                                  low=4, high=1_000_000)
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,10 @@ class AEFit:
     F: str = param("const", "target of anomalous pixels: F_value, 1 - x, or 1 where x < 0.5 "
                    "(Section 4.1; row 11)", choices=("const", "neg", "step"))
     F_value: float = param(2.0, "v of F(x) = v (Section 5.1)")
-    epochs: int = param(200, "epochs (Section 5.1)", low=1)
-    batch_size: int = param(16, "images a step (row 17)", low=2)
-    steps: int = param(0, "steps an epoch; 0: training images / batch_size (row 26)", low=0)
+    epochs: int = param(200, "epochs (Section 5.1)", low=1, high=1_000_000)
+    batch_size: int = param(16, "images a step (row 17)", low=2, high=100_000)
+    steps: int = param(0, "steps an epoch; 0: training images / batch_size (row 26)",
+                       low=0, high=1_000_000)
     lr: float = param(1e-3, "Adam's learning rate (Section 5.1)", low=0.0)
     weight_decay: float = param(1e-4, "Adam's L2 term (Section 5.1)", low=0.0)
     lr_gamma: float = param(0.985, "factor on the learning rate after each epoch (row 18)",
@@ -85,18 +86,21 @@ class AEExplain:
     thr_value: float = param(0.3, "threshold of thr=fixed (row 30)")
     segments: str = param("runs", "segments measured: runs, or extents of components (row 31)",
                           choices=("runs", "components"))
-    min_run: int = param(1, "runs shorter than this many pixels are ignored (row 31)", low=1)
+    min_run: int = param(1, "runs shorter than this many pixels are ignored (row 31)",
+                         low=1, high=4096)
     agg: str = param("max", "of the two directions' means (Section 4.3; row 32)",
                      choices=("max", "min"))
     k_round: str = param("floor", "rounding of the radius (row 33)",
                          choices=("floor", "round", "none"))
     k_min: int = param(1, "smallest radius, pixels; also where nothing is above the threshold, 0: "
-                       "unfiltered then (rows 33, 34)", low=0)
-    k_max: int | None = param(None, "largest radius, pixels (row 33)", low=1)
-    k: int | None = param(None, "a fixed radius, pixels, in place of the estimate", low=1)
+                       "unfiltered then (rows 33, 34)", low=0, high=1024)
+    k_max: int | None = param(None, "largest radius, pixels (row 33)", low=1, high=4096)
+    k: int | None = param(None, "a fixed radius, pixels, in place of the estimate",
+                          low=1, high=1024)
     sigma_div: float = param(3.0, "the Gaussian's sigma is the radius / this (Section 4.3; row 35)",
                              low=0.1, before=3.0)
-    sigma_min: float = param(0.0, "its smallest sigma, pixels (row 35)", low=0.0, before=0.0)
+    sigma_min: float = param(0.0, "its smallest sigma, pixels (row 35)",
+                             low=0.0, high=1024.0, before=0.0)
     truncate: float = param(3.0, "it ends at this many sigma; 3 with sigma_div 3: the kernel of "
                             "2k + 1 pixels (Section 4.3; row 35)", low=0.5, high=10.0, before=3.0)
     border: str = param("reflect", "beyond the map: mirrored, or zero (row 36)",
