@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import UserError
+from bench.files import neighbour, sweep
 from bench.params import param
 from datasets import embedded, folder
 from datasets.catalog import DATASETS
@@ -201,9 +202,10 @@ def _cached(path: Path, only_digest: bool = False) -> Category | str | None:
 
 def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """The cache saves time only: where it can't be written, say so and go on."""
-    building = path.with_suffix(f".{os.getpid()}.tmp")
+    building = neighbour(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         with open(building, "wb") as file:
             np.savez(file, **arrays)
         os.replace(building, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,28 +84,34 @@ def _grey_values(path: Path) -> np.ndarray:
 
 
 def _open(path: Path) -> Image.Image:
-    """The picture as viewers and annotation tools show it: turned as its EXIF data say. Of several
-    frames the first."""
-    try:
-        picture = Image.open(path, formats=FORMATS)
-        _check_size(path, picture)
-        picture.load()
-        _check_size(path, picture)  # what a chunk or a tag behind the header may change
-        ImageOps.exif_transpose(picture, in_place=True)
-    except Image.DecompressionBombError as error:  # raised from twice as many on
-        raise _too_large(path, str(error)) from None
-    except UnidentifiedImageError:
-        raise UserError(f"{path}: not an image that can be read (PNG, JPEG, BMP or TIFF); replace "
-                        f"the file") from None
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-            OverflowError, struct.error) as error:  # what PIL's parsers raise on damaged files
-        raise UserError(f"{path}: damaged image ({error}); replace the file") from None
+    picture, _ = decoded(path)
     if picture.mode.startswith("F"):
         raise UserError(f"{path}: 32-bit float pixels, of which no number means white; save it "
                         f"with 8 or 16 bits")
     if picture.mode == "I" and not all(0 <= v < 2**16 for v in picture.getextrema()):
         raise UserError(f"{path}: 32-bit pixels outside 0 .. 65535; save it with 8 or 16 bits")
     return picture
+
+
+def decoded(path: Path, formats: Sequence[str] = FORMATS) -> tuple[Image.Image, int]:
+    """The picture as viewers and annotation tools show it, turned as its EXIF data say, and how
+    many frames the file has, of which it is the first. UserError for a damaged or large one."""
+    try:
+        picture = Image.open(path, formats=formats)
+        _check_size(path, picture)
+        frames = getattr(picture, "n_frames", 1)
+        picture.load()
+        _check_size(path, picture)  # what is behind the header may have changed it
+        ImageOps.exif_transpose(picture, in_place=True)
+    except Image.DecompressionBombError as error:  # raised from twice as many on
+        raise _too_large(path, str(error)) from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: not an image that can be read ({', '.join(formats)}); replace "
+                        f"the file") from None
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+            OverflowError, struct.error) as error:  # what PIL's parsers raise on damaged files
+        raise UserError(f"{path}: damaged image ({error}); replace the file") from None
+    return picture, frames
 
 
 def _check_size(path: Path, picture: Image.Image) -> None:

@@ -18,6 +18,7 @@ from bench import maps
 from methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
 from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from methods.encoders import ENCODERS, build_encoder
+from methods.memory import Steps
 from bench.params import param
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
@@ -203,6 +204,7 @@ class AEXAD:
         self.p, self.q, self.ctx = fit, explain, ctx
         torch.manual_seed(ctx.seed)  # the decoder's initial weights
         self.net = self.build().to(ctx.device, memory_format=torch.channels_last)
+        self.steps = Steps(self.net)
 
     def build(self) -> AutoEncoder:
         p, spec = self.p, ENCODERS[self.p.encoder]
@@ -285,6 +287,16 @@ class AEXAD:
     def step(self, optimiser: torch.optim.Optimizer, data: Augmented, batch: np.ndarray,
              inputs: torch.Tensor | None) -> torch.Tensor:
         """One optimiser step; returns its loss. `inputs`: stored features, or None."""
+        optimiser.zero_grad(set_to_none=True)
+        loss = self.steps.backward(lambda part: self.batch_loss(data, part, inputs), batch)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
+        optimiser.step()
+        return loss
+
+    def batch_loss(self, data: Augmented, batch: np.ndarray, inputs: np.ndarray | None
+                   ) -> torch.Tensor:
+        """The loss of the images at the positions `batch` (B,), a mean over them."""
         x = self.ctx.tensor(data.images[batch])
         y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
         with torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp):
@@ -293,13 +305,7 @@ class AEXAD:
             else:
                 stored = torch.from_numpy(inputs[batch]).to(self.ctx.device)
                 out = self.net.decoder(stored.permute(0, 3, 1, 2))
-        loss = self.loss(x, y, out.float())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
-        optimiser.step()
-        return loss.detach()
+        return self.loss(x, y, out.float())
 
     def frozen_features(self, images: np.ndarray) -> np.ndarray:
         """The frozen encoder's output for every image, (U, h, w, channels) float32: the augmented

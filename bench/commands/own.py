@@ -14,6 +14,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from bench import images, maps, model, task
+from bench.arrays import read_npy
 from bench.commands import figures
 from bench.commands.table import table
 from bench.errors import UserError
@@ -120,12 +121,17 @@ def _heatmaps(cell: Cell, runner: Runner) -> np.ndarray | None:
 
     path = runner.store.cell_dir(cell) / "heatmaps.npy"
     try:
-        return np.load(path, allow_pickle=False)
+        maps, side = read_npy(path), cell.fit.data.size
+        if maps.dtype == np.float32 and maps.shape[1:] == (side, side):
+            return maps
+        reason = f"{maps.dtype} {maps.shape}"
     except FileNotFoundError:
-        pass
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: damaged ({error}); delete its folder and run the same command "
-                        f"again") from None
+        reason = None
+    except ValueError as error:
+        reason = str(error)
+    if reason:
+        raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command "
+                        f"again")
     if cell.skip:  # made elsewhere
         print(f"note: no overlays of {cell.method}: {cell.skip}", file=sys.stderr)
         return None
