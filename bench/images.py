@@ -72,6 +72,9 @@ def read(path: Path) -> pd.DataFrame:
         missing = [name for name in STORED if name not in images]
         if missing:
             raise ValueError(f"no column {missing[0]}")
+        added = [name for name in (*KEYS, "used") if name in images]  # what `of_folder` adds
+        if added:
+            raise ValueError(f"a column {added[0]}")
         images[["id", "kind"]].map(str.encode)  # TypeError or UnicodeError where one is no text
     except (OSError, ArrowException, ValueError, TypeError, KeyError, OverflowError,
             MemoryError) as error:

@@ -109,8 +109,9 @@ def decoded(path: Path, formats: Sequence[str] = FORMATS) -> tuple[Image.Image, 
         raise UserError(f"{path}: not an image that can be read ({', '.join(formats)}); replace "
                         f"the file") from None
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-            OverflowError, struct.error) as error:  # what PIL's parsers raise on damaged files
-        raise UserError(f"{path}: damaged image ({error}); replace the file") from None
+            OverflowError, MemoryError, struct.error) as error:  # what PIL's parsers raise
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{path}: damaged image ({reason}); replace the file") from None
     return picture, frames
 
 

@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import methods
+
 CRASHED = 70  # status of a command that ended in an exception
 
 
@@ -22,6 +24,8 @@ class Child:
         # All that is imported here is imported once for all children.
         import codecarbon  # noqa: F401
         from bench import cli
+        for name in methods.entries():
+            methods.load(name)
 
         self.log, self.code = log, None
         log.write_bytes(b"")

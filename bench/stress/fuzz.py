@@ -51,24 +51,26 @@ def input_of(target: Target, seed: int, index: int) -> bytes:
     return target.mutated(random.Random(f"{seed} {target.name} {index}"), target.good)
 
 
-def run(target: Target, seed: int, numbers: range, keep: Path, count: Count) -> None:
+def run(target: Target, seed: int, numbers: range, keep: Path, count: Count, place: Path
+        ) -> None:
     """Take the inputs of these numbers through the target, adding to `count`. What it fails on is
-    kept in the folder `keep`."""
+    kept in the folder `keep`; `place`: where its files are."""
     began, start = time.monotonic(), numbers.start
     while start < numbers.stop:
         stop = min(start + CHUNK, numbers.stop)
-        start = _child(target, seed, range(start, stop), keep, count)
+        start = _child(target, seed, range(start, stop), keep, count, place / TRACE)
     count.seconds += time.monotonic() - began
 
 
-def _child(target: Target, seed: int, numbers: range, keep: Path, count: Count) -> int:
+def _child(target: Target, seed: int, numbers: range, keep: Path, count: Count, trace: Path
+           ) -> int:
     """One child's share; returns the first number that it has not done."""
     shared = mmap.mmap(-1, _FIELDS.size)
     shared[:] = _FIELDS.pack(numbers.start, 0, 0, 0, 0)
     pid = os.fork()
     if pid == 0:
         try:
-            _take(target, seed, numbers, keep, shared)
+            _take(target, seed, numbers, keep, shared, trace)
             os._exit(0)
         finally:
             os._exit(70)
@@ -77,7 +79,7 @@ def _child(target: Target, seed: int, numbers: range, keep: Path, count: Count) 
     count.accepted, count.refused = count.accepted + accepted, count.refused + refused
     count.peak = max(count.peak, peak / 1024)
     for path in sorted(keep.glob(f"{_stem(target)}-{seed}-*.txt"))[-failed:] if failed else ():
-        count.failures.append((str(path.with_suffix("")), path.read_text().splitlines()[0]))
+        count.failures.append((str(path)[:-4], path.read_text().splitlines()[0]))
     if end is None:
         return numbers.stop
     kept = _keep(target, seed, index, input_of(target, seed, index), end, keep)
@@ -103,14 +105,14 @@ def _wait(pid: int, shared: mmap.mmap) -> str | None:
         time.sleep(0.02)
 
 
-def _take(target: Target, seed: int, numbers: range, keep: Path, shared: mmap.mmap) -> None:
+def _take(target: Target, seed: int, numbers: range, keep: Path, shared: mmap.mmap, trace: Path
+          ) -> None:
     """In the child: one input after the other."""
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1), os.dup2(silent, 2)
     before, accepted, refused, failed = _memory(), 0, 0, 0
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY,) * 2)
-    trace = keep.parent / TRACE
     for index in numbers:
         shared[:] = _FIELDS.pack(index, accepted, refused, failed, _memory() - before)
         content = input_of(target, seed, index)
@@ -153,7 +155,7 @@ def _stem(target: Target) -> str:
 def _keep(target: Target, seed: int, index: int, content: bytes, why: str, keep: Path) -> str:
     path = keep / f"{_stem(target)}-{seed}-{index:07d}"
     path.write_bytes(content)
-    path.with_suffix(".txt").write_text(why, "utf-8", "backslashreplace")
+    Path(f"{path}.txt").write_text(why, "utf-8", "backslashreplace")
     return str(path)
 
 

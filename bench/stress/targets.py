@@ -79,17 +79,17 @@ def _pictures(folder: Path) -> list[Target]:
 
     wrong = [b"", *seeds.image_cases()]
     return [Target("image", seeds.images(), wrong, _file(folder / "image ∪ é.png", image),
-                   share=3, python=True),
+                   share=1.5, python=True),
             Target("mask", seeds.masks(), [*wrong, *seeds.images()],
                    _file(folder / f"{'m' * 245}.png", mask), share=2, python=True),
             Target("map picture", seeds.images()[5:7], wrong,
                    _file(folder / "map.tiff", map_files.read_map), share=1, python=True),
             Target("map array", seeds.arrays()[1:], seeds.array_cases(folder / TRACE),
-                   _file(folder / "map.npy", map_files.read_map), share=1, python=True),
+                   _file(folder / "map.npy", map_files.read_map), share=2, python=True),
             Target("scores.csv", [b"id,score\ndent/000,0.5\ngood/001,1e-3\n"],
                    [b"", b"\x00", b"id,score\n", b"id,score\na,nan\n", b'id,score\n"a,1\n',
                     b"id,score\na,1\na,1\n", "id,score\n\ud800,1\n".encode("utf-8", "replace")],
-                   _file(folder / "scores.csv", map_files.read_scores), share=0.3)]
+                   _file(folder / "scores.csv", map_files.read_scores), share=0.2)]
 
 
 # -- what the store keeps --
@@ -122,11 +122,19 @@ def _stored(folder: Path) -> list[Target]:
         if found is None and kept.failure(cell) is None:
             raise UserError(f"{cell_folder}: damaged, and said to be")
         records = runner.records([cell])
+        for metric in ("f1", "iou"):
+            column = settings.metrics.column(metric)
+            records[metric] = records[column] if found else np.nan
         for name in ("table2", "table5") if found else ("table2",):
             made = build(records, TABLES[name], [("mvtec", "bottle")], ["ae_xad"], {"ae_xad": "A"})
             render.terminal(made, 100, False).encode()
 
-    def parquet(path: Path) -> None:
+    def both() -> None:
+        table()
+        if store.read_info(fit_folder / store.FIT) is None:
+            raise UserError(f"{fit_folder}: damaged, and said to be")
+
+    def parquet() -> None:
         images.per_image([cell], kept)
 
     def array(path: Path) -> None:
@@ -147,15 +155,15 @@ def _stored(folder: Path) -> list[Target]:
     other = [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 10**6, b'{"status": "done"}', failed,
              b'{"status": "failed"}', b'{"status": ["done"]}', b" " * 10**6]
     return [Target("cell.json", [texts[cell_folder / store.CELL]], other,
-                   restored(cell_folder / store.CELL, table), mutate.of_json, 0.5, True),
+                   restored(cell_folder / store.CELL, table), mutate.of_json, 0.4, True),
             Target("fit.json", [texts[fit_folder / store.FIT]], other,
-                   restored(fit_folder / store.FIT, table), mutate.of_json, 0.5, True),
+                   restored(fit_folder / store.FIT, both), mutate.of_json, 0.4, True),
             Target("images.parquet", [texts[cell_folder / "images.parquet"], *_parquets(rows)],
                    [b"", b"PAR1", b"PAR1PAR1", *_odd_parquets(rows)],
-                   restored(cell_folder / "images.parquet", lambda: parquet(cell_folder)),
-                   share=1.0),
+                   restored(cell_folder / "images.parquet", parquet),
+                   share=0.3),
             Target("heatmaps.npy", seeds.arrays(), seeds.array_cases(folder / TRACE),
-                   _file(folder / "heatmaps.npy", array), share=1.0, python=True),
+                   _file(folder / "heatmaps.npy", array), share=2, python=True),
             _checkpoint(folder)]
 
 
@@ -191,7 +199,7 @@ def _checkpoint(folder: Path) -> Target:
         assert checkpoint._sha256(content) == known, "another state than was written"
 
     return Target("checkpoint.pt", [good], seeds.weight_cases(folder / TRACE), _file(path, read),
-                  share=0.6)
+                  share=0.8)
 
 
 # -- tensors --
@@ -208,10 +216,10 @@ def _tensors(folder: Path) -> list[Target]:
     return [Target("weights .pth", seeds.weights(), seeds.weight_cases(folder / TRACE),
                    _file(folder / "weights.pth", weights), share=0.8),
             Target("weights .safetensors", seeds.tensors(), seeds.tensor_cases(),
-                   _file(folder / "weights.safetensors", weights), share=1.0),
+                   _file(folder / "weights.safetensors", weights), share=3),
             Target("model.safetensors", seeds.tensors(), seeds.tensor_cases(),
                    _file(kept.fit_dir(cell.fit) / "model.safetensors",
-                         lambda path: kept.load_model(cell.fit)), share=1.0)]
+                         lambda path: kept.load_model(cell.fit)), share=2)]
 
 
 # -- texts --
@@ -243,7 +251,7 @@ def _texts(folder: Path) -> list[Target]:
                    mutate.of_json, 1.5, True),
             Target("--set", [text.encode() for text in sets],
                    [text.encode("utf-8", "surrogatepass") for text in mutate.NASTY_TEXTS],
-                   assigned, mutate.of_text, 1.5, True),
+                   assigned, mutate.of_text, 2, True),
             _baseline(folder)]
 
 
