@@ -18,6 +18,7 @@ from bench.progress import duration
 
 BATCH = 1000  # inputs of a target before the next one has its turn
 FIRST = 2000  # inputs of a campaign that is not over when its time is
+OFTEN = 15  # rounds of SIGKILL for one of each other fault
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -104,7 +105,7 @@ def _fuzz(readers: Sequence, args: argparse.Namespace, until: float, keep: Path,
 
 
 def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> list:
-    """All faults in turn; the slow ones, and those in which little is random, less often."""
+    """All faults in turn, until the time is over and there were enough kills."""
     from bench.stress import faults
 
     outcomes = {name: faults.Outcome(name) for name in names}
@@ -117,7 +118,7 @@ def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> lis
             while names and (number == 0 or time.monotonic() < until
                              or sum(o.kills for o in outcomes.values()) < args.kills):
                 for name in names:
-                    if name == "SIGKILL" or number % 10 == 0 or len(names) == 1:
+                    if name == "SIGKILL" or number % OFTEN == 0 or len(names) == 1:
                         faults.one_round(field, name, number, outcomes[name])
                 number += 1
                 print(f"round {number}: {sum(o.kills for o in outcomes.values())} kills, "

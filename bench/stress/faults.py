@@ -132,9 +132,9 @@ def _changed(before: dict[Path, bytes]) -> list[str]:
 
 
 def killed(field: Field, rng: random.Random, results: Path) -> tuple[int, list[str]]:
-    """SIGKILL at random moments, one to three times, then the same command to its end."""
+    """SIGKILL at random moments, up to five times, then the same command to its end."""
     kills, lost = 0, []
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.randint(1, 5)):
         child = field.start(results)
         kills += child.kill_after(rng.uniform(0.02, 1.0) * field.seconds)
         before = finished(results)
@@ -308,10 +308,9 @@ def no_memory(field: Field, rng: random.Random, results: Path) -> tuple[int, lis
 
 
 FAULTS: dict[str, Callable[[Field, random.Random, Path], tuple[int, list[str]]]] = {
-    "SIGKILL": killed, "SIGKILL, --jobs 2": killed_jobs, "a worker killed": killed_worker,
+    "SIGKILL": killed, "SIGKILL with --jobs 2": killed_jobs, "a worker killed": killed_worker,
     "disk full": full_disk, "read-only results": read_only, "clock jumping": jumping_clock,
     "NaN loss": nan_loss, "out of memory": no_memory}
-SLOW = ("SIGKILL, --jobs 2", "a worker killed")  # new worker processes import everything anew
 
 
 def one_round(field: Field, name: str, number: int, outcome: Outcome) -> None:
