@@ -58,11 +58,12 @@ def main(args: argparse.Namespace) -> int:
         readers = [t for t in readers if t.name in wanted]
         if args.input:
             return _again(args.input, readers, fuzz)
+        # A third of the time each for our own mutations, libFuzzer's, and faults.
         until = time.monotonic() + 60 * args.minutes
-        counts = _fuzz(readers, args, until if not any(f in wanted for f in faults.FAULTS)
-                       else time.monotonic() + 30 * args.minutes, keep, Path(place))
+        counts = _fuzz(readers, args, time.monotonic() + 20 * args.minutes, keep, Path(place))
+    searches = _search([t.name for t in readers if t.python], args, keep)
     outcomes = _faults([f for f in faults.FAULTS if f in wanted], args, until)
-    return _report(counts, outcomes, keep, args)
+    return _report(counts, searches, outcomes, keep, args)
 
 
 def _chosen(text: str, known: Sequence[str]) -> list[str]:
@@ -104,6 +105,21 @@ def _fuzz(readers: Sequence, args: argparse.Namespace, until: float, keep: Path,
     return counts
 
 
+def _search(names: Sequence[str], args: argparse.Namespace, keep: Path
+            ) -> list[tuple[str, int, str | None]]:
+    """Coverage-guided searches: target, inputs, and what one of them ended in."""
+    from bench.stress import coverage
+
+    if not names or not args.minutes:
+        return []
+    if not coverage.installed():
+        print("note: no coverage-guided inputs: atheris is not installed (it has wheels for Linux "
+              "on x86-64)", file=sys.stderr)
+        return []
+    seconds = max(int(20 * args.minutes / len(names)), 1)
+    return [(name, *coverage.search(name, seconds, args.seed, keep)) for name in names]
+
+
 def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> list:
     """All faults in turn, until the time is over and there were enough kills."""
     from bench.stress import faults
@@ -132,7 +148,8 @@ def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> lis
     return list(outcomes.values())
 
 
-def _report(counts: Sequence, outcomes: Sequence, keep: Path, args: argparse.Namespace) -> int:
+def _report(counts: Sequence, searches: Sequence, outcomes: Sequence, keep: Path,
+            args: argparse.Namespace) -> int:
     if counts:
         rows = [(c.name, c.inputs, c.accepted, c.refused, len(c.failures), f"{c.peak:.0f}",
                  duration(c.seconds)) for c in counts]
@@ -140,6 +157,10 @@ def _report(counts: Sequence, outcomes: Sequence, keep: Path, args: argparse.Nam
         rows.append(("all", *total, "", duration(sum(c.seconds for c in counts))))
         print(tabulate(rows, ("input", "inputs", "accepted", "refused in one clear line",
                               "anything else", "peak memory, MB", "time")))
+    if searches:
+        print()
+        print(tabulate([(name, inputs, int(why is not None)) for name, inputs, why in searches],
+                       ("coverage-guided", "inputs", "anything else")))
     if outcomes:
         print()
         print(tabulate([(o.name, o.rounds, o.kills, len(o.lost)) for o in outcomes]
@@ -150,6 +171,10 @@ def _report(counts: Sequence, outcomes: Sequence, keep: Path, args: argparse.Nam
     for name, path, why in failed[:50]:
         print(f"failed: {name}: {why[:200]}; again: stress --only '{name}' --input {path}",
               file=sys.stderr)
+    for name, _, why in searches:
+        if why is not None:
+            failed.append((name, str(keep), why))
+            print(f"failed: {name}: {why[:200]}; the input: {keep}/coverage-*", file=sys.stderr)
     lost = [(o.name, text) for o in outcomes for text in o.lost]
     for name, text in lost[:50]:
         print(f"lost: {name}, seed {args.seed}, {text}", file=sys.stderr)

@@ -235,7 +235,7 @@ def _texts(folder: Path) -> list[Target]:
     place.mkdir(exist_ok=True)
 
     def assigned(content: bytes) -> None:
-        text = content.decode("utf-8", "surrogatepass")
+        text = content.decode("utf-8", "surrogateescape")  # as options come from a shell
         for protocol in ("paper", "smoke"):
             given = Settings(protocol, None, [text])
             for name in ("ae_xad", "ae_xad_raw", "fcdd", "bgad", "ae_xad_vit"):
