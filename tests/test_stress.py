@@ -41,7 +41,7 @@ def test_every_input_is_accepted_or_refused_in_one_clear_line(place, tmp_path):
     for target in targets.all_targets(place):
         count = fuzz.Count(target.name)
         fixed = len(target.good) + len(target.cases)
-        fuzz.run(target, 7, range(fixed + round(200 * target.share)), tmp_path, count, place)
+        fuzz.run(target, 7, range(fixed + round(120 * target.share)), tmp_path, count, place)
         assert count.failures == []
         assert count.accepted >= len(target.good) and count.refused
         assert count.peak < 1500  # MB
