@@ -11,7 +11,7 @@ from bench import readings
 from bench.errors import UserError
 from bench.plan import Cell
 from bench.runner import Runner
-from bench.store import FIT, Store, read_json
+from bench.store import FIT, Store, done
 
 
 def runner(of: Runner) -> Runner:
@@ -54,5 +54,5 @@ def _prepare(cell: Cell, store: Store, alone: Store) -> None:
 
 
 def _sound_fit(store: Store, cell: Cell) -> bool:
-    reading = (read_json(store.fit_dir(cell.fit) / FIT) or {}).get("emissions")
+    reading = (done(store.fit_dir(cell.fit) / FIT) or {}).get("emissions")
     return bool(reading) and not reading["problem"] and not reading["shared"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from bench import images
 from bench.errors import UserError
+from bench.json_files import mismatch, read_object
 from bench.plan import Cell
+from bench.shapes import BASELINE
 from bench.store import Store, write_json
 
 
@@ -32,15 +32,16 @@ def write(path: Path, entries: Sequence[dict[str, Any]], command: str, note: str
 def load(path: Path) -> dict[str, Any]:
     """The content of such a file. Raises UserError when it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if all({"method", "declared", "fit", "numbers"} <= e.keys() for e in content["cells"]):
+        content = read_object(path)
+        wrong = mismatch(content, BASELINE)
+        if wrong is None:
             return content
-        reason = "an entry lacks its method, declared, fit or numbers"
+        reason = f"field {wrong[:80]}"
     except FileNotFoundError:
         raise UserError(f"{path}: no such baseline; make one with check --update, or with "
                         f"--save-baseline of a table") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
+    except (OSError, ValueError) as error:
+        reason = str(error)
     raise UserError(f"{path}: not a baseline ({reason}); make it anew with check --update, or with "
                     f"--save-baseline of a table")
 
@@ -61,5 +62,5 @@ def entry(cell: Cell, store: Store) -> dict[str, Any]:
 
 def _test_images(path: Path) -> str:
     """A hash of which images were tested, in their order."""
-    ids = pd.read_parquet(path, columns=["id"])["id"]
+    ids = images.read(path)["id"]
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.files import neighbour
 from bench.store import writing
 
 RENEWED = 10.0  # seconds between two counts of an owner
@@ -46,7 +47,7 @@ class Seen:
         """Who made it: host, machine, pid, started, id. Empty when the text is damaged."""
         try:
             content = json.loads(self.text.partition("\n")[0])
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 
@@ -198,7 +199,7 @@ def _count(count: int) -> bytes:
 def _make(path: Path, content: bytes) -> int | None:
     """Make a file whole unless there is one. Returns it open, or None."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    building = neighbour(path.with_name(f"{path.name}.{secrets.token_hex(8)}"))
     file = _new(building, content)
     try:
         os.link(building, path)

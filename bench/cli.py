@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from bench.commands import (audit, benchmark, check, compare, evaluate, export, fetch, figures,
-                            methods, own, status, study, table, verify)
+                            methods, own, status, stress, study, table, verify)
 from bench.errors import UserError, nearest
 from bench.options import COMMAND
 
 COMMANDS = (table, figures, export, compare, evaluate, study, own, audit, check, fetch, verify,
-            status, methods, benchmark)
+            status, methods, benchmark, stress)
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 

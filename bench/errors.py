@@ -6,8 +6,25 @@ import difflib
 from collections.abc import Iterable
 
 
+LONGEST = 2000  # characters of a message; what is quoted in it may have any length
+
+
 class UserError(Exception):
-    """Bad input. The message is one line that names the file or option and the remedy."""
+    """Bad input. The message is one line that names the file or option and the remedy.
+
+    File names and what libraries say of damaged files may hold anything: line feeds, the
+    terminal's control characters, halves of surrogate pairs. These are shown as escapes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """`text` in one line that any terminal can show, its middle left out where it is too long."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST // 2]} … {text[-LONGEST // 2:]}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

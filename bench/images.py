@@ -6,15 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from pyarrow import ArrowException
+from pyarrow import ArrowException, parquet
+from pyarrow.types import is_boolean, is_floating, is_integer, is_large_string, is_string
 
 from bench import metrics
 from bench.errors import UserError
 from bench.plan import Cell
-from bench.store import CELL, Store, read_json
+from bench.store import CELL, Store, done
 
 KEYS = ("dataset", "category", "scenario", "method", "seed")
 """What `of_folder` puts before the stored columns; with `id`, one row of one plan."""
+
+NUMBERS = ("label", "score", "area", *metrics.METRIC_COLUMNS)
+STORED = ("id", "kind", *NUMBERS)
+LARGEST = 10_000_000  # rows; a test set has some hundred
 
 COLUMNS = (*KEYS, "id", "kind", "label", "score", "area", "used", *metrics.METRIC_COLUMNS)
 
@@ -45,18 +50,50 @@ def joined(folders: Iterable[Path]) -> pd.DataFrame:
 
 def of_folder(folder: Path) -> pd.DataFrame | None:
     """The rows of one finished cell's folder, columns as `per_image`; None where it has none."""
-    info = read_json(folder / CELL)
-    if not info or info.get("status") != "done":
+    info = done(folder / CELL)
+    if info is None:
         return None
-    path = folder / "images.parquet"
-    try:
-        images = pd.read_parquet(path)
-    except (OSError, ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command "
-                        f"again") from None
+    images = read(folder / "images.parquet")
     facts = {**info["fit"], "method": info["declared"]["method"]}
     for i, key in enumerate(KEYS):
         images.insert(i, key, facts[key])
     images.insert(images.columns.get_loc("area") + 1, "used", metrics.used(images))
     return images
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The rows of an images.parquet, as they were stored. UserError for a damaged file."""
+    try:
+        # Only plain columns are read: an edited file's schema can name any type of Arrow's and
+        # pandas', and a little compressed page can hold any amount of memory.
+        with parquet.ParquetFile(path) as file:
+            _check_columns(file)
+            images = file.read(use_threads=False).to_pandas(ignore_metadata=True)
+        missing = [name for name in STORED if name not in images]
+        if missing:
+            raise ValueError(f"no column {missing[0]}")
+        added = [name for name in (*KEYS, "used") if name in images]  # what `of_folder` adds
+        if added:
+            raise ValueError(f"a column {added[0]}")
+        images[["id", "kind"]].map(str.encode)  # TypeError or UnicodeError where one is no text
+    except (OSError, ArrowException, ValueError, TypeError, KeyError, OverflowError,
+            MemoryError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command "
+                        f"again") from None
+    return images
+
+
+def _check_columns(file: parquet.ParquetFile) -> None:
+    rows, size = file.metadata.num_rows, 0
+    for i in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(i)
+        size += sum(group.column(j).total_uncompressed_size for j in range(group.num_columns))
+    if not (0 <= rows < LARGEST and 0 <= size < 100 * LARGEST):
+        raise ValueError(f"{rows} rows, {size} bytes")
+    for field in file.schema_arrow:
+        if not (is_floating(field.type) or is_integer(field.type) or is_boolean(field.type)
+                or is_string(field.type) or is_large_string(field.type)):
+            raise ValueError(f"column {field.name} of type {field.type}")
+        if field.name in NUMBERS and not (is_floating(field.type) or is_integer(field.type)):
+            raise ValueError(f"column {field.name} of type {field.type}")

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from bench.arrays import read_npy
 from bench.errors import UserError
 from datasets.catalog import DATASETS
 from datasets.folder import GOOD
+from datasets.images import decoded
 
 EXTENSIONS = (".npy", ".tiff", ".tif", ".png")
 SCORES = "scores.csv"
@@ -84,26 +85,20 @@ def read_map(path: Path) -> np.ndarray:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read ({error}); write it with numpy.save") from None
-    if not isinstance(values, np.ndarray):
-        raise UserError(f"{path}: several arrays; write one map with numpy.save")
-    return values
+        return read_npy(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); write one map with numpy.save"
+                        ) from None
 
 
 def _picture(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as picture:
-            if getattr(picture, "n_frames", 1) > 1:
-                raise UserError(f"{path}: {picture.n_frames} pages; expected one map")
-            mode, values = picture.mode, np.asarray(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); replace the file") from None
-    if not mode.startswith(("I", "F")):
-        raise UserError(f"{path}: {mode} pixels of 8 bits are too coarse for exact metrics; write "
-                        f"16-bit grey PNG, 32-bit float TIFF or .npy")
-    return values
+    picture, frames = decoded(path, ("PNG", "TIFF"))
+    if frames > 1:
+        raise UserError(f"{path}: {frames} pages; expected one map")
+    if not picture.mode.startswith(("I", "F")):
+        raise UserError(f"{path}: {picture.mode} pixels of 8 bits are too coarse for exact "
+                        f"metrics; write 16-bit grey PNG, 32-bit float TIFF or .npy")
+    return np.asarray(picture)
 
 
 def to_size(values: np.ndarray, size: int) -> np.ndarray:

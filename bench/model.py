@@ -5,18 +5,19 @@ is checked before it is used."""
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
 import methods
 from bench import params, provenance
 from bench.errors import UserError
+from bench.json_files import read_object
 from bench.plan import Cell
 from bench.store import Store, write_file, write_json
 from datasets.category import DataParams
@@ -122,18 +123,13 @@ def read(folder: Path) -> Model:
 def _json(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: {path.stat().st_size} bytes, not a model written by fit")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path, LARGEST)
     except FileNotFoundError:
         raise UserError(f"{path.parent}: no {FACTS} there, not a model folder; make one with fit"
                         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: damaged ({str(error)[:80]}); write the model anew with fit"
                         ) from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: not a JSON object; write the model anew with fit")
-    return content
 
 
 def open_method(folder: Path, model: Model, weights: Path | None, device: str) -> Any:
@@ -153,14 +149,20 @@ def open_method(folder: Path, model: Model, weights: Path | None, device: str) -
     if ctx.weights.used != model.weights:
         raise UserError(f"{folder}: trained with other pre-trained weights than those found now "
                         f"({', '.join(ctx.weights.used) or 'none'}); give the same with --weights")
+    load_trained(method, state, path, model.method)
+    return method
+
+
+def load_trained(method: Any, state: dict[str, torch.Tensor], path: Path, name: str) -> None:
+    """Give the method `name` what training made, from the file `path`; UserError where that is of
+    another method."""
     try:
         method.load_state_dict(state)
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()[:120]
-        raise UserError(f"{path}: not tensors of {model.method} ({reason})") from None
+        raise UserError(f"{path}: not tensors of {name} ({reason})") from None
     if method.state_dict().keys() != state.keys():  # what lacks would be as it was drawn
-        raise UserError(f"{path}: not tensors of {model.method} (some are missing)")
-    return method
+        raise UserError(f"{path}: not tensors of {name} (some are missing)")
 
 
 def explain(method: Any, images: np.ndarray, names: list[str]) -> Explanation:

@@ -12,18 +12,9 @@ from scipy import ndimage
 from bench.figures.gallery import GREY_OF, TOP
 from bench.figures.steps import HEAT
 from bench.store import write_file
-from datasets import images as reader
 
 STRENGTH = 0.65  # of the colours over the grey image, as in the gallery
 LINE = 400  # an outline is as wide as the image's shorter side over this, at least a pixel
-
-
-def read(path: Path) -> np.ndarray:
-    """An image file at its own size, (H, W, 3) uint8, decoded as it is for the methods."""
-    picture = reader._open(path)  # one decoder for both, so that they show the same
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8))
-    return np.asarray(picture.convert("RGB"))
 
 
 def at_size(heatmap: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

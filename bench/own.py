@@ -174,7 +174,7 @@ def _by_stem(option: str, folder: Path) -> dict[str, Path]:
 
 def _layout(pairs: list[tuple[Path, Path | None]]) -> dict[str, Path]:
     """Where each file goes: path in the category -> file."""
-    anomalies = [(image, mask) for image, mask in pairs if mask and _marks_something(mask)]
+    anomalies = [(image, mask) for image, mask in pairs if mask and reader.marks_something(mask)]
     marked = {image for image, _ in anomalies}
     normals = [image for image, _ in pairs if image not in marked]
     order = np.random.RandomState(DRAW).permutation(len(normals))
@@ -185,11 +185,3 @@ def _layout(pairs: list[tuple[Path, Path | None]]) -> dict[str, Path]:
         links[f"test/{ANOMALOUS}/{image.name}"] = image
         links[f"ground_truth/{ANOMALOUS}/{image.stem}_mask{mask.suffix}"] = mask
     return links
-
-
-def _marks_something(mask: Path) -> bool:
-    """Whether any pixel of a mask is not black, seen as the reader of masks sees it."""
-    picture = reader._open(mask)  # the reader's own: whatever is wrong is said as it says it
-    if picture.mode not in ("1", "L") and not picture.mode.startswith("I"):
-        picture = picture.convert("L")
-    return picture.getextrema()[1] > 0

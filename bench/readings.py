@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.emissions import MISSING
 from bench.plan import Cell
-from bench.store import CELL, FIT, Store, read_json
+from bench.store import CELL, FIT, Store, done
 
 ALONE = "alone"  # folder of that store, below the results
 
@@ -81,6 +81,5 @@ def alone_store(store: Store) -> Store:
 
 def _stored(cell: Cell, store: Store) -> Emitted:
     # Not store.fit_info: the reading is good without the model.
-    fit, own = read_json(store.fit_dir(cell.fit) / FIT), read_json(store.cell_dir(cell) / CELL)
-    return Emitted(cell, *(info["emissions"] if info and info.get("status") == "done" else None
-                           for info in (fit, own)))
+    fit, own = done(store.fit_dir(cell.fit) / FIT), done(store.cell_dir(cell) / CELL)
+    return Emitted(cell, *(info["emissions"] if info else None for info in (fit, own)))

@@ -45,7 +45,7 @@ class Runner:
         """Compute what is pending. Returns what failed, a line each; raises UserError for bad
         input before anything is trained."""
         todo = by_fit(self.pending(cells))
-        if todo:
+        if todo:  # a table of stored results needs nothing to be written
             self.store.check_writable()
         self.check(cells, list(todo))
         todo = {fit: group for fit, group in todo.items() if fit not in self.without_weights}

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from bench.errors import UserError
+from bench import shapes
+from bench.errors import UserError, one_line
+from bench.files import neighbour, sweep
+from bench.json_files import read_object
 from bench.plan import Cell, Fit
+from methods.weights import LOAD_ERRORS
 
 FIT, CELL = "fit.json", "cell.json"
+SHAPES = {FIT: shapes.FIT, CELL: shapes.CELL}
 
 
 @contextmanager
@@ -41,7 +47,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
     """Create `path` whole or not at all; `write` gets the path of a temporary neighbour."""
-    building = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    building = neighbour(path)
     with writing(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,16 +69,34 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a file; None where there is none. A damaged one counts as not there, and is
     said: what it stood for is made again."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict):
-            return content
-        reason = "not an object"
+        return read_object(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        reason = str(error)
-    print(f"warning: {path}: damaged ({reason}); it counts as not there", file=sys.stderr)
+        _say_damaged(path, str(error))
     return None
+
+
+def read_info(path: Path) -> dict[str, Any] | None:
+    """The content of a fit.json or cell.json, as `read_json`; one that lacks a field that is read
+    from it, or has another type there, is damaged, too."""
+    info = read_json(path)
+    wrong = info and shapes.wrong_in(info, SHAPES[path.name])
+    if wrong:
+        _say_damaged(path, f"field {wrong[:80]}")
+    return None if wrong else info
+
+
+def done(path: Path) -> dict[str, Any] | None:
+    """The fit.json or cell.json of something finished, else None."""
+    info = read_info(path)
+    return info if info and info["status"] == "done" else None
+
+
+@cache  # once for each file, however often it is looked at
+def _say_damaged(path: Path, reason: str) -> None:
+    print(f"warning: {one_line(f'{path}: damaged ({reason})')}; it counts as not there",
+          file=sys.stderr)
 
 
 class Store:
@@ -84,8 +108,14 @@ class Store:
 
     def check_writable(self) -> None:
         """UserError when nothing can be written below the root."""
+        sweep(self.root)
         write_file(self.root / ".writable", lambda p: p.write_text(""))
         (self.root / ".writable").unlink(missing_ok=True)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether there are results in which nothing can be written, such as those on a mount."""
+        return self.root.is_dir() and not os.access(self.root, os.W_OK)
 
     # -- fits --
 
@@ -95,15 +125,12 @@ class Store:
     def fit_info(self, fit: Fit) -> dict[str, Any] | None:
         """fit.json of a finished fit whose model is there, else None."""
         folder = self.fit_dir(fit)
-        info = read_json(folder / FIT)
-        done = info and info.get("status") == "done" and (folder / "model.safetensors").exists()
-        return info if done else None
+        return done(folder / FIT) if (folder / "model.safetensors").exists() else None
 
     def all_fits(self) -> Iterator[dict[str, Any]]:
         """fit.json of every finished fit."""
         for path in sorted(self.root.glob(f"fits/*/{FIT}")):
-            info = read_json(path)
-            if info and info.get("status") == "done":
+            if info := done(path):
                 yield info
 
     def save_fit(self, fit: Fit, state: dict[str, torch.Tensor], info: dict[str, Any]) -> None:
@@ -121,7 +148,7 @@ class Store:
         path = self.fit_dir(fit) / "model.safetensors"
         try:
             return load_file(path)
-        except (OSError, SafetensorError) as error:
+        except LOAD_ERRORS as error:
             raise UserError(f"{path}: damaged model ({error}); delete its folder and run the same "
                             f"command again") from None
 
@@ -143,22 +170,20 @@ class Store:
 
     def cell_info(self, cell: Cell) -> dict[str, Any] | None:
         """cell.json of a finished cell, else None."""
-        info = read_json(self.cell_dir(cell) / CELL)
-        return info if info and info.get("status") == "done" else None
+        return done(self.cell_dir(cell) / CELL)
 
     def all_cells(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """The folder and cell.json of every finished cell."""
         for path in sorted(self.root.glob(f"cells/*/*/*/*/*/{CELL}")):
-            info = read_json(path)
-            if info and info.get("status") == "done":
+            if info := done(path):
                 yield path.parent, info
 
     def failure(self, cell: Cell) -> str | None:
         """Why the cell or its fit failed last time, or None."""
         for path in (self.cell_dir(cell) / CELL, self.fit_dir(cell.fit) / FIT):
-            info = read_json(path)
-            if info and info.get("status") == "failed":
-                return str(info.get("error", "unknown error"))
+            info = read_info(path)
+            if info and info["status"] == "failed":
+                return one_line(info["error"])
         return None
 
     def save_cell(self, cell: Cell, images: pd.DataFrame, info: dict[str, Any],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,16 +16,18 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import methods
-from bench import metrics, own, provenance
+from bench import checkpoint, metrics, model, own, provenance
 from bench.claims import Lost, Seen
 from bench.emissions import Meter
+from bench.files import sweep
 from bench.errors import UserError
 from bench.plan import Cell, Fit
 from bench.progress import Progress, duration
-from bench.store import Store, write_file
+from bench.store import Store
 from datasets.catalog import Dataset
 from datasets.category import Category, Library, split
 from datasets.folder import GOOD
+from methods import memory
 from methods.base import Context, TrainingSet
 from methods.weights import Weights
 
@@ -114,17 +115,11 @@ class RunContext(Context):
                    "emissions": self.meter.reading().as_dict() if self.meter else None,
                    "state": {name: part.state_dict() for name, part in state.items()}}
         self.store.guard()
-        write_file(self.path, lambda p: torch.save(content, p))
+        checkpoint.write(self.path, content)
 
     def _read(self) -> dict[str, Any] | None:
-        try:
-            saved = torch.load(self.path, map_location=self.device, weights_only=True)
-            return saved if saved["same"] == self._same else None
-        except FileNotFoundError:
-            return None
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError,
-                TypeError):
-            return None  # damaged: the fit begins anew, which is all that is lost
+        saved = checkpoint.read(self.path, self.device)
+        return saved if saved and saved.get("same") == self._same else None
 
 
 def prepare_process(options: Options) -> None:
@@ -169,8 +164,8 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
     todo = [cell for cell in job.cells if store.cell_info(cell) is None]
     if not todo:  # another runner was faster
         return []
-    for stale in store.fit_dir(fit).glob(".*.tmp"):  # a killed run's half-written files
-        stale.unlink(missing_ok=True)
+    for folder in (store.fit_dir(fit), *map(store.cell_dir, todo)):
+        sweep(folder)  # a killed run's half-written files
     library = Library(options.data_root, options.cache, options.threads)
     category = library.load(fit.dataset, fit.category, fit.data)
     parts = split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
@@ -181,6 +176,8 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
         info = train(fit, method, ctx, category, parts.train, options)
         store.save_fit(fit, method.state_dict(), info)
         progress.say(f"trained in {duration(info['emissions']['seconds'])}")
+    else:
+        store.checkpoint(fit).unlink(missing_ok=True)  # of a run killed just before it did that
     check_origin(info, store.fit_dir(fit), data=category.digest)
     failures = []
     for cell in todo:
@@ -201,7 +198,8 @@ def stored_method(cell: Cell, info: dict[str, Any], store: Store, ctx: Context) 
     pre-trained weights are not those given now."""
     method = methods.load(cell.method)(cell.fit.params, cell.params, ctx)
     check_origin(info, store.fit_dir(cell.fit), weights=ctx.weights.used)
-    method.load_state_dict(store.load_model(cell.fit))
+    model.load_trained(method, store.load_model(cell.fit),
+                       store.fit_dir(cell.fit) / model.TENSORS, cell.method)
     return method
 
 
@@ -212,7 +210,8 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, positions:
                        category.kinds[positions] != GOOD)
     with Meter(options.country, options.shared, ctx.before) as meter:
         ctx.meter = meter
-        method.fit(data)
+        with memory.said(fit.method, fit.params):
+            method.fit(data)
     return {"declared": fit.declared(), "losses": ctx.losses,
             "emissions": meter.reading().as_dict(),
             "n_train": {"normal": len(data.normals), "anomalous": len(data.anomalies)},
@@ -225,7 +224,8 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     """Explain the test set, compute all metrics and store the cell."""
     images = category.images[positions]
     with Meter(options.country, options.shared) as meter:
-        explanation = method.explain(images)
+        with memory.said(cell.method, None):
+            explanation = method.explain(images)
     _check(explanation, images.shape[:3])
     keep_findings(cell.fit, method, ctx.store)
     table, numbers = measure(explanation.heatmaps, explanation.scores, category, positions)

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import UserError
+from bench.files import neighbour, sweep
 from bench.params import param
 from datasets import embedded, folder
 from datasets.catalog import DATASETS
 from datasets.folder import GOOD, Item
 from datasets.images import INTERPOLATIONS, read_image, read_mask
 
-FORMAT = 1  # of the cache; part of its key
+FORMAT = 2  # of the cache; part of its key
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class DataParams:
                             "mask_threshold, or as the dataset's publishers made them",
                             choices=("auto", "refuse", "threshold"))
     per_type: int | None = param(None, "anomalies of each type that train; none: the dataset's "
-                                 "rule, 3 in the paper (Section 5.1; row 44)", low=1)
-    max_train: int | None = param(None, "most training images of a category; none: all", low=4)
+                                 "rule, 3 in the paper (Section 5.1; row 44)",
+                                 low=1, high=1_000_000)
+    max_train: int | None = param(None, "most training images of a category; none: all",
+                                  low=4, high=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -199,9 +202,10 @@ def _cached(path: Path, only_digest: bool = False) -> Category | str | None:
 
 def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """The cache saves time only: where it can't be written, say so and go on."""
-    building = path.with_suffix(f".{os.getpid()}.tmp")
+    building = neighbour(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         with open(building, "wb") as file:
             np.savez(file, **arrays)
         os.replace(building, path)

@@ -18,6 +18,7 @@ from bench import maps
 from methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
 from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from methods.encoders import ENCODERS, build_encoder
+from methods.memory import Steps
 from bench.params import param
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
@@ -52,9 +53,10 @@ class AEFit:
     F: str = param("const", "target of anomalous pixels: F_value, 1 - x, or 1 where x < 0.5 "
                    "(Section 4.1; row 11)", choices=("const", "neg", "step"))
     F_value: float = param(2.0, "v of F(x) = v (Section 5.1)")
-    epochs: int = param(200, "epochs (Section 5.1)", low=1)
-    batch_size: int = param(16, "images a step (row 17)", low=2)
-    steps: int = param(0, "steps an epoch; 0: training images / batch_size (row 26)", low=0)
+    epochs: int = param(200, "epochs (Section 5.1)", low=1, high=1_000_000)
+    batch_size: int = param(16, "images a step (row 17)", low=2, high=100_000)
+    steps: int = param(0, "steps an epoch; 0: training images / batch_size (row 26)",
+                       low=0, high=1_000_000)
     lr: float = param(1e-3, "Adam's learning rate (Section 5.1)", low=0.0)
     weight_decay: float = param(1e-4, "Adam's L2 term (Section 5.1)", low=0.0)
     lr_gamma: float = param(0.985, "factor on the learning rate after each epoch (row 18)",
@@ -85,18 +87,21 @@ class AEExplain:
     thr_value: float = param(0.3, "threshold of thr=fixed (row 30)")
     segments: str = param("runs", "segments measured: runs, or extents of components (row 31)",
                           choices=("runs", "components"))
-    min_run: int = param(1, "runs shorter than this many pixels are ignored (row 31)", low=1)
+    min_run: int = param(1, "runs shorter than this many pixels are ignored (row 31)",
+                         low=1, high=4096)
     agg: str = param("max", "of the two directions' means (Section 4.3; row 32)",
                      choices=("max", "min"))
     k_round: str = param("floor", "rounding of the radius (row 33)",
                          choices=("floor", "round", "none"))
     k_min: int = param(1, "smallest radius, pixels; also where nothing is above the threshold, 0: "
-                       "unfiltered then (rows 33, 34)", low=0)
-    k_max: int | None = param(None, "largest radius, pixels (row 33)", low=1)
-    k: int | None = param(None, "a fixed radius, pixels, in place of the estimate", low=1)
+                       "unfiltered then (rows 33, 34)", low=0, high=1024)
+    k_max: int | None = param(None, "largest radius, pixels (row 33)", low=1, high=4096)
+    k: int | None = param(None, "a fixed radius, pixels, in place of the estimate",
+                          low=1, high=1024)
     sigma_div: float = param(3.0, "the Gaussian's sigma is the radius / this (Section 4.3; row 35)",
                              low=0.1, before=3.0)
-    sigma_min: float = param(0.0, "its smallest sigma, pixels (row 35)", low=0.0, before=0.0)
+    sigma_min: float = param(0.0, "its smallest sigma, pixels (row 35)",
+                             low=0.0, high=1024.0, before=0.0)
     truncate: float = param(3.0, "it ends at this many sigma; 3 with sigma_div 3: the kernel of "
                             "2k + 1 pixels (Section 4.3; row 35)", low=0.5, high=10.0, before=3.0)
     border: str = param("reflect", "beyond the map: mirrored, or zero (row 36)",
@@ -199,6 +204,7 @@ class AEXAD:
         self.p, self.q, self.ctx = fit, explain, ctx
         torch.manual_seed(ctx.seed)  # the decoder's initial weights
         self.net = self.build().to(ctx.device, memory_format=torch.channels_last)
+        self.steps = Steps(self.net)
 
     def build(self) -> AutoEncoder:
         p, spec = self.p, ENCODERS[self.p.encoder]
@@ -281,6 +287,16 @@ class AEXAD:
     def step(self, optimiser: torch.optim.Optimizer, data: Augmented, batch: np.ndarray,
              inputs: torch.Tensor | None) -> torch.Tensor:
         """One optimiser step; returns its loss. `inputs`: stored features, or None."""
+        optimiser.zero_grad(set_to_none=True)
+        loss = self.steps.backward(lambda part: self.batch_loss(data, part, inputs), batch)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
+        optimiser.step()
+        return loss
+
+    def batch_loss(self, data: Augmented, batch: np.ndarray, inputs: np.ndarray | None
+                   ) -> torch.Tensor:
+        """The loss of the images at the positions `batch` (B,), a mean over them."""
         x = self.ctx.tensor(data.images[batch])
         y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
         with torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp):
@@ -289,13 +305,7 @@ class AEXAD:
             else:
                 stored = torch.from_numpy(inputs[batch]).to(self.ctx.device)
                 out = self.net.decoder(stored.permute(0, 3, 1, 2))
-        loss = self.loss(x, y, out.float())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
-        optimiser.step()
-        return loss.detach()
+        return self.loss(x, y, out.float())
 
     def frozen_features(self, images: np.ndarray) -> np.ndarray:
         """The frozen encoder's output for every image, (U, h, w, channels) float32: the augmented

@@ -48,7 +48,7 @@ class ViTFit(AEXADFit):
                          choices=("relu", "none", "sigmoid"))
     denominator: str = param("channel_sum", "normalise sums over the channels, or each element "
                              "(row 13)", choices=("element", "channel_sum"))
-    batch_size: int = param(32, "images a step", low=2)
+    batch_size: int = param(32, "images a step", low=2, high=100_000)
     lr: float = param(5e-4, "AdamW's learning rate", low=0.0)
     encoder_lr: float = param(1e-4, "learning rate of a transformer that trains", low=0.0)
     lr_min: float = param(1e-6, "learning rate at the end of the cosine", low=0.0)

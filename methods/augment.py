@@ -20,8 +20,8 @@ _REDRAWS = 20  # tries for a copy whose mask does not vanish before it is pasted
 class CopyPaste:
     """Fit parameters of the methods that augment their anomalies."""
 
-    n_raw: int = param(5, "raw copies of an anomaly (Section 4.2; row 22)", low=1)
-    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; row 22)", low=0)
+    n_raw: int = param(5, "raw copies of an anomaly (Section 4.2; row 22)", low=1, high=1000)
+    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; row 22)", low=0, high=1000)
     rotate: float = param(45.0, "largest rotation of a pasted anomaly, degrees (row 23)",
                           low=0.0, high=180.0)
     scale_min: float = param(0.8, "smallest zoom of a pasted anomaly (row 23)", low=0.01)

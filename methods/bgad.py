@@ -32,9 +32,10 @@ class BGADFit(CopyPaste):
     backbone: str = param("efficientnet_b6", "frozen pre-trained network, cut at strides 4, 8, 16",
                           choices=tuple(PYRAMIDS))
     weights: str = param("imagenet", "weights of the backbone", choices=("imagenet", "random"))
-    blocks: int = param(8, "coupling blocks of each level's flow", low=1)
+    blocks: int = param(8, "coupling blocks of each level's flow", low=1, high=64)
     clamp: float = param(1.9, "largest log-scale of a coupling", low=0.0)
-    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; BGAD's own: 5)", low=0)
+    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; BGAD's own: 5)",
+                         low=0, high=1000)
     beta: float = param(0.05, "share of the normals outside the boundary (its published commands: "
                         "0.01)", low=0.0, high=0.99)
     tau: float = param(0.1, "margin between the two boundaries, in t = logp / normalizer", low=0.0)
@@ -43,15 +44,18 @@ class BGADFit(CopyPaste):
     push_pull: float = param(1.0, "weight of the push-pull loss, lambda", low=0.0)
     focal: bool = param(True, "asymmetric focal weights (on in the published commands)")
     lr: float = param(2e-4, "Adam's learning rate", low=0.0)
-    warm_epochs: int = param(2, "meta-epochs of linear warm-up from lr / 10", low=0)
+    warm_epochs: int = param(2, "meta-epochs of linear warm-up from lr / 10", low=0, high=1_000_000)
     meta_epochs: int = param(25, "meta-epochs, the first on normals alone (--epochs leaves them)",
-                             low=1)
-    sub_epochs: int = param(8, "passes over the training list in a meta-epoch", low=1)
-    batch_size: int = param(32, "images a batch; an incomplete last one is dropped", low=1)
-    n_positions: int = param(4096, "positions a step; an incomplete last one is dropped", low=1)
+                             low=1, high=1_000_000)
+    sub_epochs: int = param(8, "passes over the training list in a meta-epoch",
+                            low=1, high=1_000_000)
+    batch_size: int = param(32, "images a batch; an incomplete last one is dropped",
+                            low=1, high=100_000)
+    n_positions: int = param(4096, "positions a step; an incomplete last one is dropped",
+                             low=1, high=100_000_000)
     sampler: str = param("shuffle", "shuffle the list of all images, or draw batches of one third "
                          "anomalies", choices=("shuffle", "balanced"))
-    steps: int = param(15, "batches a pass of sampler=balanced", low=1)
+    steps: int = param(15, "batches a pass of sampler=balanced", low=1, high=1_000_000)
 
     @property
     def epochs(self) -> int:

@@ -59,7 +59,8 @@ class FCDDFit:
                      choices=tuple(FROZEN))
     weights: str = param("imagenet", "weights of the network", choices=("imagenet", "random"))
     freeze_until: int | None = param(None, "last frozen module; none: through the third pool "
-                                     "(official: 14 of VGG-11-BN); -1: nothing frozen", low=-1)
+                                     "(official: 14 of VGG-11-BN); -1: nothing frozen",
+                                     low=-1, high=1000)
     freeze_bn_stats: bool = param(False, "BatchNorm of the frozen part uses and keeps its stored "
                                   "statistics (official: they move, only gradients are stopped)")
     gauss_std: float | None = param(12.0, "standard deviation of the upsampling's Gaussian, pixels "
@@ -74,9 +75,11 @@ class FCDDFit:
     anomaly_prob: float | None = param(0.5, "probability that a normal is replaced by an anomaly "
                                        "(official); none: each image once, as it comes (S)",
                                        low=0.0, high=1.0)
-    repeat: int = param(1, "passes over the normals in an epoch (S; official 10)", low=1)
-    epochs: int = param(200, "epochs (official, S)", low=1)
-    batch_size: int = param(16, "images a step (S; official 8 x 16, concatenated)", low=2)
+    repeat: int = param(1, "passes over the normals in an epoch (S; official 10)",
+                        low=1, high=10_000)
+    epochs: int = param(200, "epochs (official, S)", low=1, high=1_000_000)
+    batch_size: int = param(16, "images a step (S; official 8 x 16, concatenated)",
+                            low=2, high=100_000)
     lr: float = param(1e-3, "learning rate of SGD (official, S)", low=0.0)
     lr_gamma: float = param(0.985, "factor on the learning rate after each epoch (official, S)",
                             low=0.0, high=1.0)

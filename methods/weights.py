@@ -7,6 +7,7 @@ import hashlib
 import os
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bench.errors import UserError
+
+
+# What torch's and safetensors' readers raise on damaged or hostile files.
+LOAD_ERRORS = (pickle.UnpicklingError, zipfile.BadZipFile, SafetensorError, struct.error, OSError,
+               RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError,
+               EOFError, ImportError, OverflowError, MemoryError)
 
 
 class WeightsMissing(UserError):
@@ -61,13 +68,19 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError,
-            zipfile.BadZipFile, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except LOAD_ERRORS as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "damaged"
         raise UserError(f"{path}: not a readable weights file ({reason}); fetch it again") from None
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(_plain(*item) for item in state.items()):
         raise UserError(f"{path}: not a state dict of tensors; give the published weights file")
     return state
+
+
+def _plain(name: object, value: object) -> bool:
+    """A tensor of numbers in memory; others (sparse, quantised, without content) fit no network."""
+    return (isinstance(name, str) and isinstance(value, torch.Tensor)
+            and value.layout == torch.strided and value.device.type == "cpu"
+            and not value.is_quantized)
 
 
 def load_matching(module: torch.nn.Module, state: dict, path: Path, arch: str) -> None:

@@ -54,7 +54,7 @@ def test_maps_that_are_none(tmp_path, name, values, message):
 @pytest.mark.parametrize("content", [b"", b"no map", b"PK\x03\x04 neither"])
 def test_unreadable_files(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="can(not)? be read"):
         map_files.read_map(tmp_path / name)
 
 

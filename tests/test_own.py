@@ -16,7 +16,7 @@ from bench import cli, own
 from bench.errors import UserError
 from commands import TINY
 from conftest import make_category
-from datasets import catalog
+from datasets import catalog, images
 from datasets.category import DataParams, Library, split
 
 
@@ -128,7 +128,7 @@ def test_a_black_mask_is_black_in_every_mode(tmp_path, mode):
             Image.fromarray(pixels).save(tmp_path / "m.png")
         else:
             picture(tmp_path / "m.png", spot=spot, mode=mode)
-        assert own._marks_something(tmp_path / "m.png") is spot
+        assert images.marks_something(tmp_path / "m.png") is spot
 
 
 @pytest.mark.parametrize("spoil, said", [

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import plan, store
+from bench import metrics, plan, store
 from bench.errors import UserError
 from bench.settings import Settings
 from bench.store import Store, read_json, write_file, write_json
@@ -20,13 +20,28 @@ def cell():
     return plan.cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])[0]
 
 
+def info_of(work, **more):
+    """What a finished fit's or cell's file says, in the least."""
+    fit = isinstance(work, plan.Fit)
+    reading = {"kwh": 1e-3, "grams": 0.2, "seconds": 3.0, "country": "ITA", "mode": "constant",
+               "codecarbon": "3", "shared": False, "problem": None}
+    info = {"declared": work.declared(), "emissions": reading, "data_sha256": "0" * 64,
+            "weights_sha256": {}, "provenance": {"commit": None, "device": "cpu", "threads": 1,
+                                                 "libraries": {"torch": "2"}}}
+    if fit:
+        return info | {"losses": [1.0], "n_train": {"normal": 3, "anomalous": 2}} | more
+    numbers = dict.fromkeys((*metrics.METRIC_COLUMNS, "detection_auc"), 0.5)
+    counts = dict.fromkeys(("n_images", "n_used", "n_dropped", "n_normal", "n_anomalous"), 3)
+    return info | {"fit": work.fit.declared(), "numbers": numbers | counts} | more
+
+
 def test_fit_round_trip(tmp_path, cell):
     kept = Store(tmp_path)
     assert kept.fit_info(cell.fit) is None
     state = {"a": torch.arange(6.0).view(2, 3).t(), "b": torch.tensor(3)}
     kept.checkpoint(cell.fit).parent.mkdir(parents=True)
     kept.checkpoint(cell.fit).write_text("x")
-    kept.save_fit(cell.fit, state, {"losses": [1.0]})
+    kept.save_fit(cell.fit, state, info_of(cell.fit))
     assert kept.fit_info(cell.fit)["losses"] == [1.0]
     assert all(torch.equal(v, state[k]) for k, v in kept.load_model(cell.fit).items())
     assert not kept.checkpoint(cell.fit).exists()
@@ -34,7 +49,8 @@ def test_fit_round_trip(tmp_path, cell):
 
 def test_a_fit_without_its_model_is_not_done(tmp_path, cell):
     kept = Store(tmp_path)
-    kept.save_fit(cell.fit, {"a": torch.zeros(1)}, {})
+    kept.save_fit(cell.fit, {"a": torch.zeros(1)}, info_of(cell.fit))
+    assert kept.fit_info(cell.fit)
     (kept.fit_dir(cell.fit) / "model.safetensors").unlink()
     assert kept.fit_info(cell.fit) is None
 
@@ -44,8 +60,8 @@ def test_cell_round_trip_and_failure(tmp_path, cell):
     kept.save_failure(cell, {"error": "ValueError: no", "traceback": "…"})
     assert kept.cell_info(cell) is None and kept.failure(cell) == "ValueError: no"
     images = pd.DataFrame({"id": ["a"], "auc": [0.5]})
-    kept.save_cell(cell, images, {"numbers": {"auc": 0.5}})
-    assert kept.cell_info(cell)["numbers"] == {"auc": 0.5} and kept.failure(cell) is None
+    kept.save_cell(cell, images, info_of(cell))
+    assert kept.cell_info(cell)["numbers"]["auc"] == 0.5 and kept.failure(cell) is None
     assert pd.read_parquet(kept.cell_dir(cell) / "images.parquet").equals(images)
 
 

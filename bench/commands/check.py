@@ -19,7 +19,9 @@ from bench.options import COMMAND, Request, understand, words, work_options
 from bench.plan import Cell
 from bench.provenance import REPOSITORY
 from bench.runner import Runner
+from bench.settings import Settings
 from bench.store import Store
+from datasets.catalog import DATASETS, all_categories
 
 BASELINE = REPOSITORY / "results" / "baselines" / "mini.json"
 NOT_COMPARABLE = 2
@@ -56,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     if not entries:
         raise UserError(f"{args.baseline}: nothing of it is asked for; it has "
                         f"{', '.join(sorted({check.name(e) for e in content['cells']}))}"[:300])
-    cells = [_cell(e["method"], request, e["fit"]) for e in entries]
+    cells = cells_of(entries, request.settings, args.baseline)
     if args.stored:
         return compare(entries, cells, Store(request.options.results))
     with tempfile.TemporaryDirectory() as folder:
@@ -81,10 +83,15 @@ def _asked(entry: Entry, request: Request) -> bool:
             and (args.seeds is None or fit["seed"] in request.seeds))
 
 
-def _cell(method: str, request: Request, fit: dict) -> Cell:
-    """The baseline's cell as it would be computed now."""
-    return plan.cells(request.settings, [method], [(fit["dataset"], fit["category"])],
-                      fit["scenario"], [fit["seed"]])[0]
+def cells_of(entries: Sequence[Entry], settings: Settings, path: Path) -> list[Cell]:
+    """The baseline's cells as they would be computed now."""
+    known = all_categories(tuple(DATASETS))
+    for entry in entries:
+        fit = entry["fit"]
+        if (fit["dataset"], fit["category"]) not in known or fit["scenario"] not in plan.SCENARIOS:
+            raise UserError(f"{path}: {check.name(entry)}: no such category or scenario")
+    return [plan.cells(settings, [e["method"]], [(e["fit"]["dataset"], e["fit"]["category"])],
+                       e["fit"]["scenario"], [e["fit"]["seed"]])[0] for e in entries]
 
 
 def _train(request: Request, cells: Sequence[Cell], folder: Path, threads: int

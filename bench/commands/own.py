@@ -14,6 +14,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from bench import images, maps, model, task
+from bench.arrays import read_npy
 from bench.commands import figures
 from bench.commands.table import table
 from bench.errors import UserError
@@ -24,7 +25,7 @@ from bench.runner import Runner
 from bench.store import write_file, write_json
 from bench.tables import TABLES, TableDef
 from datasets.folder import EXTENSIONS
-from datasets.images import read_image
+from datasets.images import read_image, read_rgb
 
 TABLE = replace(TABLES["table2"], metrics=(*TABLES["table2"].metrics, "detection_auc"),
                 printed_in="table2")
@@ -106,7 +107,7 @@ def _write_overlays(request: Request, cell: Cell, runner: Runner) -> None:
     folder = (request.options.results / "overlays"
               / request.stem(f"{fit.dataset}-{fit.category}-{fit.scenario}") / cell.method)
     for name, heatmap, mask in zip(tested.ids.tolist(), heatmaps, tested.masks, strict=True):
-        image = overlays.read(files[name])
+        image = read_rgb(files[name])
         made = overlays.overlay(image, overlays.at_size(heatmap, image.shape[:2]),
                                 overlays.mask_at_size(mask, image.shape[:2]))
         overlays.save(folder / f"{name.removeprefix('test/')}.png", made)
@@ -120,12 +121,17 @@ def _heatmaps(cell: Cell, runner: Runner) -> np.ndarray | None:
 
     path = runner.store.cell_dir(cell) / "heatmaps.npy"
     try:
-        return np.load(path, allow_pickle=False)
+        maps, side = read_npy(path), cell.fit.data.size
+        if maps.dtype == np.float32 and maps.shape[1:] == (side, side):
+            return maps
+        reason = f"{maps.dtype} {maps.shape}"
     except FileNotFoundError:
-        pass
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: damaged ({error}); delete its folder and run the same command "
-                        f"again") from None
+        reason = None
+    except ValueError as error:
+        reason = str(error)
+    if reason:
+        raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command "
+                        f"again")
     if cell.skip:  # made elsewhere
         print(f"note: no overlays of {cell.method}: {cell.skip}", file=sys.stderr)
         return None
@@ -245,7 +251,7 @@ def _explained(method: object, known: model.Model, found: list[New], out: Path) 
     made = model.explain(method, read, [str(new.path) for new in found])
     rows = []
     for i, new in enumerate(found):
-        image = overlays.read(new.path)
+        image = read_rgb(new.path)
         heatmap = overlays.at_size(made.heatmaps[i], image.shape[:2])
         [threshold] = maps.thresholds(maps.mean_std(made.heatmaps[i]), [known.a], heatmap.dtype)
         binary = heatmap > threshold

@@ -1,0 +1,29 @@
+"""A .npy file from anywhere."""
+
+from __future__ import annotations
+
+import tokenize
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of numbers in a .npy file; FileNotFoundError, or ValueError for whatever is wrong.
+
+    It is mapped first, not read: a header can ask for any amount of memory, a mapping is refused
+    where the file is shorter than that.
+    """
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(mapped, np.ndarray):
+            mapped.close()
+            raise ValueError("several arrays (.npz), expected one (.npy)")
+        return np.array(mapped)
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, SyntaxError, TypeError, KeyError, IndexError, AttributeError,
+            OverflowError, RecursionError, MemoryError, tokenize.TokenError,
+            BadZipFile) as error:  # numpy's parser of the header is Python's own
+        raise ValueError(str(error) or type(error).__name__) from None

@@ -1,0 +1,183 @@
+"""`stress`: faults and hostile input, for as long as one likes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.errors import UserError, nearest
+from bench.options import check_at_least_one
+from bench.progress import duration
+
+BATCH = 1000  # inputs of a target before the next one has its turn
+FIRST = 2000  # inputs of a campaign that is not over when its time is
+OFTEN = 15  # rounds of SIGKILL for one of each other fault
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("stress", help="kills, full disks and hostile input; 1: something was "
+                                           "lost, or did not end in one clear line")
+    p.add_argument("--minutes", type=float, default=0.0, help="how long (default: until --kills "
+                   "and --inputs are done)")
+    p.add_argument("--kills", type=int, default=0, help="SIGKILLs at least")
+    p.add_argument("--inputs", type=int, default=0, help="hostile inputs at least")
+    p.add_argument("--seed", type=int, default=1, help="what is drawn (default 1)")
+    p.add_argument("--only", default="", metavar="NAMES", help="comma-separated targets and faults")
+    p.add_argument("--keep", type=Path, metavar="DIR", help="where inputs that fail are kept "
+                   "(default: a temporary folder, which is named)")
+    p.add_argument("--input", type=Path, metavar="FILE", help="take one kept input through the "
+                   "target of --only, and stop")
+    p.set_defaults(run=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    # Imported here, as the readers of everything are: no other command waits for them.
+    import torch
+
+    from bench.stress import faults, fuzz, targets
+
+    if not hasattr(os, "fork"):
+        raise UserError("stress: needs a system with fork")
+    for name in ("kills", "inputs", "minutes"):
+        if getattr(args, name):
+            check_at_least_one(name, getattr(args, name))
+    torch.set_num_threads(1)  # forked children have this thread alone
+    faults.die_with_parent()
+    keep = args.keep or Path(tempfile.mkdtemp(prefix="stress-kept-"))
+    keep.mkdir(parents=True, exist_ok=True)
+    with targets.workplace() as place:
+        readers = targets.all_targets(Path(place))
+        wanted = _chosen(args.only, [t.name for t in readers] + list(faults.FAULTS))
+        readers = [t for t in readers if t.name in wanted]
+        if args.input:
+            return _again(args.input, readers, fuzz)
+        # A third of the time each for our own mutations, libFuzzer's, and faults.
+        until = time.monotonic() + 60 * args.minutes
+        counts = _fuzz(readers, args, time.monotonic() + 20 * args.minutes, keep, Path(place))
+    searches = _search([t.name for t in readers if t.python], args, keep)
+    outcomes = _faults([f for f in faults.FAULTS if f in wanted], args, until)
+    return _report(counts, searches, outcomes, keep, args)
+
+
+def _chosen(text: str, known: Sequence[str]) -> list[str]:
+    names = [w.strip() for w in text.split(",") if w.strip()]
+    for name in names:
+        if name not in known:
+            raise UserError(f"--only {name}: no such target or fault{nearest(name, known)}")
+    return names or list(known)
+
+
+def _again(path: Path, readers: Sequence, fuzz: object) -> int:
+    if len(readers) != 1 or not path.is_file():
+        raise UserError("--input FILE: needs a file, and the one target of it with --only")
+    happened = fuzz.outcome(readers[0], path.read_bytes())
+    print(happened)
+    return 0 if happened in ("accepted", "refused") else 1
+
+
+def _fuzz(readers: Sequence, args: argparse.Namespace, until: float, keep: Path, place: Path
+          ) -> list:
+    """All targets in turn, until the time is over and there were enough inputs."""
+    from bench.stress import fuzz
+
+    counts = [fuzz.Count(t.name) for t in readers]
+    wanted = dict((t.name, n) for t, n in fuzz.shares(readers, args.inputs or FIRST))
+    rest = True
+    while readers and (rest or time.monotonic() < until):
+        rest = False
+        for target, count in zip(readers, counts):
+            stop = min(wanted[target.name], count.inputs + BATCH)
+            if count.inputs >= wanted[target.name]:
+                stop = count.inputs + max(int(BATCH * target.share / 3), 10)
+                if time.monotonic() > until:
+                    continue
+            fuzz.run(target, args.seed, range(count.inputs, stop), keep, count, place)
+            rest |= count.inputs < wanted[target.name]
+        print(f"{sum(c.inputs for c in counts)} inputs, "
+              f"{sum(len(c.failures) for c in counts)} failures", file=sys.stderr)
+    return counts
+
+
+def _search(names: Sequence[str], args: argparse.Namespace, keep: Path
+            ) -> list[tuple[str, int, str | None]]:
+    """Coverage-guided searches: target, inputs, and what one of them ended in."""
+    from bench.stress import coverage
+
+    if not names or not args.minutes:
+        return []
+    if not coverage.installed():
+        print("note: no coverage-guided inputs: atheris is not installed (it has wheels for Linux "
+              "on x86-64)", file=sys.stderr)
+        return []
+    seconds = max(int(20 * args.minutes / len(names)), 1)
+    return [(name, *coverage.search(name, seconds, args.seed, keep)) for name in names]
+
+
+def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> list:
+    """All faults in turn, until the time is over and there were enough kills."""
+    from bench.stress import faults
+
+    outcomes = {name: faults.Outcome(name) for name in names}
+    cache = os.environ.get("AEXAD_CACHE")
+    with tempfile.TemporaryDirectory(prefix="stress-") as folder:
+        os.environ["AEXAD_CACHE"] = str(Path(folder) / "cache")
+        try:
+            field = faults.Field(Path(folder), args.seed) if names else None
+            number = 0
+            while names and (number == 0 or time.monotonic() < until
+                             or sum(o.kills for o in outcomes.values()) < args.kills):
+                for name in names:
+                    if name == "SIGKILL" or number % OFTEN == 0 or len(names) == 1:
+                        faults.one_round(field, name, number, outcomes[name])
+                number += 1
+                print(f"round {number}: {sum(o.kills for o in outcomes.values())} kills, "
+                      f"{sum(len(o.lost) for o in outcomes.values())} lost", file=sys.stderr)
+                if "SIGKILL" not in names and not (args.minutes or args.kills):
+                    break
+        finally:
+            os.environ.pop("AEXAD_CACHE")
+            if cache is not None:
+                os.environ["AEXAD_CACHE"] = cache
+    return list(outcomes.values())
+
+
+def _report(counts: Sequence, searches: Sequence, outcomes: Sequence, keep: Path,
+            args: argparse.Namespace) -> int:
+    if counts:
+        rows = [(c.name, c.inputs, c.accepted, c.refused, len(c.failures), f"{c.peak:.0f}",
+                 duration(c.seconds)) for c in counts]
+        total = [sum(row[i] for row in rows) for i in range(1, 5)]
+        rows.append(("all", *total, "", duration(sum(c.seconds for c in counts))))
+        print(tabulate(rows, ("input", "inputs", "accepted", "refused in one clear line",
+                              "anything else", "peak memory, MB", "time")))
+    if searches:
+        print()
+        print(tabulate([(name, inputs, int(why is not None)) for name, inputs, why in searches],
+                       ("coverage-guided", "inputs", "anything else")))
+    if outcomes:
+        print()
+        print(tabulate([(o.name, o.rounds, o.kills, len(o.lost)) for o in outcomes]
+                       + [("all", sum(o.rounds for o in outcomes), sum(o.kills for o in outcomes),
+                           sum(len(o.lost) for o in outcomes))],
+                       ("fault", "rounds", "kills", "lost")))
+    failed = [(c.name, *failure) for c in counts for failure in c.failures]
+    for name, path, why in failed[:50]:
+        print(f"failed: {name}: {why[:200]}; again: stress --only '{name}' --input {path}",
+              file=sys.stderr)
+    for name, _, why in searches:
+        if why is not None:
+            failed.append((name, str(keep), why))
+            print(f"failed: {name}: {why[:200]}; the input: {keep}/coverage-*", file=sys.stderr)
+    lost = [(o.name, text) for o in outcomes for text in o.lost]
+    for name, text in lost[:50]:
+        print(f"lost: {name}, seed {args.seed}, {text}", file=sys.stderr)
+    if not failed:
+        keep.rmdir() if not any(keep.iterdir()) and not args.keep else None
+    return 1 if failed or lost else 0

@@ -1,0 +1,108 @@
+"""Steps that do not fit into memory: the same result in parts, or a clear failure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.store import read_json
+from commands import BOTTLE, csv, run
+from conftest import training_set
+from methods import memory
+from methods.ae_xad import AEXAD, AEExplain, AEXADFit, PlainAE, AEFit
+from methods.base import Context
+from methods.fcdd import FCDD
+
+LIGHT = {"encoder": "efficientnet_lite0", "weights": "random", "epochs": 2, "batch_size": 7}
+
+
+def limited(monkeypatch, most: int) -> list[int]:
+    """The decoder fails beyond `most` images at once, as a GPU does; returns the sizes asked."""
+    asked = []
+
+    def forward(self, x):
+        if self.training:
+            asked.append(len(x))
+            if len(x) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return original(self, x)
+
+    from methods.ae_xad import Decoder
+    original = Decoder.forward
+    monkeypatch.setattr(Decoder, "forward", forward)
+    return asked
+
+
+@pytest.mark.parametrize("kind, fit", [(AEXAD, AEXADFit), (PlainAE, AEFit)])
+def test_parts_give_the_loss_and_gradients_of_the_batch(monkeypatch, kind, fit, capsys):
+    method = kind(fit(**LIGHT), AEExplain(), Context())
+    data, _ = method.prepare(training_set(normals=7))
+    inputs, batch = method.frozen_features(data.images), np.array([0, 3, 6, 2, 1, 5, 4])
+    method.net.train()
+
+    def gradients():
+        method.net.zero_grad(set_to_none=True)
+        loss = method.steps.backward(lambda part: method.batch_loss(data, part, inputs), batch)
+        return loss, [p.grad.clone() for p in method.net.decoder.parameters()]
+
+    loss, whole = gradients()
+    asked = limited(monkeypatch, 2)
+    again, parts = gradients()
+    assert asked == [7, 4, 2, 2, 2, 1]
+    torch.testing.assert_close(again, loss, rtol=1e-5, atol=0)
+    for a, b in zip(parts, whole):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
+    assert "parts of 2, their gradients added" in capsys.readouterr().err
+    gradients()
+    assert asked[6:] == [2, 2, 2, 1]  # what fits is remembered
+
+
+def test_training_in_parts_is_the_same_training(monkeypatch):
+    train = training_set()
+
+    def trained():
+        method = AEXAD(AEXADFit(**LIGHT), AEExplain(), Context())
+        method.fit(train)
+        return method.ctx.losses, method.explain(train.images).heatmaps
+
+    losses, heatmaps = trained()
+    again = trained()
+    assert losses == again[0] and np.array_equal(heatmaps, again[1])
+    limited(monkeypatch, 3)
+    parts = trained()
+    np.testing.assert_allclose(parts[0], losses, rtol=1e-4)
+    np.testing.assert_allclose(parts[1], heatmaps, atol=2e-3)
+
+
+def test_a_net_that_couples_images_is_not_cut(monkeypatch):
+    method = AEXAD(AEXADFit(**LIGHT, reduce_bn=True), AEExplain(), Context())
+    limited(monkeypatch, 3)
+    with pytest.raises(torch.OutOfMemoryError):
+        method.fit(training_set())
+    assert memory.coupled(method.net) and not memory.coupled(method.net.eval())
+    assert not memory.coupled(nn.Conv2d(1, 1, 1))
+
+
+def test_one_image_that_does_not_fit_fails(monkeypatch):
+    method = AEXAD(AEXADFit(**LIGHT), AEExplain(), Context())
+    asked = limited(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        method.fit(training_set())
+    assert asked == [7, 4, 2, 1]
+
+
+def test_other_methods_fail_with_what_to_do_and_the_rest_goes_on(root, tmp_path, monkeypatch,
+                                                                 capsys):
+    def step(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+
+    monkeypatch.setattr(FCDD, "step", step)
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "fcdd,ae_xad") == 1
+    said = "OutOfMemory: fcdd does not fit into memory; try --set fcdd.batch_size=8, "
+    assert said in capsys.readouterr().err
+    [failed] = [i for p in (tmp_path / "r").rglob("fit.json")
+                if (i := read_json(p))["status"] == "failed"]
+    assert failed["error"].startswith(said)
+    assert csv(tmp_path / "r").set_index("method").value["ae_xad"] > 0
