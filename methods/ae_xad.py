@@ -126,7 +126,10 @@ class Decoder(nn.Module):
         self.out = nn.Conv2d(8, 3, 3, padding=1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        code = self.reduce(features)
+        return self.reconstruct(self.reduce(features))
+
+    def reconstruct(self, code: torch.Tensor) -> torch.Tensor:
+        """Both branches and what joins them: (B, 64, h, w) -> (B, 3, 8h, 8w)."""
         b2 = self.blocks(code)
         x = b2 + self.soft_mask(code) * b2
         x = self.out(F.selu(self.refine(x)))
@@ -288,24 +291,33 @@ class AEXAD:
              inputs: torch.Tensor | None) -> torch.Tensor:
         """One optimiser step; returns its loss. `inputs`: stored features, or None."""
         optimiser.zero_grad(set_to_none=True)
-        loss = self.steps.backward(lambda part: self.batch_loss(data, part, inputs), batch)
+        loss = self.steps.backward(lambda part: self.code(data, part, inputs),
+                                   lambda code, part: self.code_loss(data, part, code), batch)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
         optimiser.step()
         return loss
 
-    def batch_loss(self, data: Augmented, batch: np.ndarray, inputs: np.ndarray | None
-                   ) -> torch.Tensor:
-        """The loss of the images at the positions `batch` (B,), a mean over them."""
-        x = self.ctx.tensor(data.images[batch])
-        y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
-        with torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp):
+    def code(self, data: Augmented, batch: np.ndarray, inputs: np.ndarray | None) -> torch.Tensor:
+        """The code (B, 64, h, w) of the images at the positions `batch` (B,)."""
+        with self.autocast():
             if inputs is None:
-                out = self.net(x)
+                features = self.net.features(self.ctx.tensor(data.images[batch]))
             else:
                 stored = torch.from_numpy(inputs[batch]).to(self.ctx.device)
-                out = self.net.decoder(stored.permute(0, 3, 1, 2))
+                features = stored.permute(0, 3, 1, 2)
+            return self.net.decoder.reduce(features)
+
+    def code_loss(self, data: Augmented, batch: np.ndarray, code: torch.Tensor) -> torch.Tensor:
+        """The loss of these images, given their code; a mean over them."""
+        x = self.ctx.tensor(data.images[batch])
+        y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
+        with self.autocast():
+            out = self.net.decoder.reconstruct(code)
         return self.loss(x, y, out.float())
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp)
 
     def frozen_features(self, images: np.ndarray) -> np.ndarray:
         """The frozen encoder's output for every image, (U, h, w, channels) float32: the augmented

@@ -12,6 +12,10 @@ import torch
 from torch import nn
 
 
+First = Callable[[np.ndarray], torch.Tensor]  # positions -> (B, ...)
+Second = Callable[[torch.Tensor, np.ndarray], torch.Tensor]  # that and the positions -> the loss
+
+
 class OutOfMemory(RuntimeError):
     """A step does not fit into memory, and can't be done in parts."""
 
@@ -19,52 +23,60 @@ class OutOfMemory(RuntimeError):
 class Steps:
     """Gradients of a batch, at once where that fits, else in parts whose gradients add up.
 
-    The parts' gradients and losses are those of the batch up to rounding where the loss is a mean
-    over the batch's images and no BatchNorm is in training, whose statistics are the batch's.
+    A network has two stages here. BatchNorm in training, whose statistics are the batch's, may be
+    in the first, which then sees the batch at once in any case; the second takes most of the
+    memory.
+    Gradients and loss are those of the batch up to rounding, as a loss is a mean over images.
     """
 
     def __init__(self, net: nn.Module) -> None:
         self.net = net
         self.largest: int | None = None  # images that fit at once, once that is known
 
-    def backward(self, loss_of: Callable[[np.ndarray], torch.Tensor], batch: np.ndarray
-                 ) -> torch.Tensor:
-        """Add the gradients of loss_of(batch), a mean over its images; returns the loss.
+    def backward(self, first: First, second: Second, batch: np.ndarray) -> torch.Tensor:
+        """Add the gradients of second(first(batch), batch), a mean over its images; returns it.
         batch: (B,) positions. Before it, gradients must be None or zero."""
         while True:
             size = min(self.largest or len(batch), len(batch))
+            statistics = [(b, b.clone()) for layer in _coupling(self.net) for b in layer.buffers()]
             try:
-                return self._in_parts(loss_of, batch, size)
+                return self._in_parts(first, second, batch, size)
             except torch.OutOfMemoryError:
-                if size == 1 or coupled(self.net):
+                if size == 1:
                     raise
             # Outside of `except`: the exception holds the frames that hold the activations.
             self.largest = (size + 1) // 2
             self.net.zero_grad(set_to_none=True)
+            for buffer, before in statistics:  # the batch is seen again
+                buffer.copy_(before)
             torch.cuda.empty_cache()
             print(f"note: {size} images at once do not fit into memory; steps are computed in "
                   f"parts of {self.largest}, their gradients added", file=sys.stderr)
 
-    @staticmethod
-    def _in_parts(loss_of: Callable[[np.ndarray], torch.Tensor], batch: np.ndarray, size: int
+    def _in_parts(self, first: First, second: Second, batch: np.ndarray, size: int
                   ) -> torch.Tensor:
         if size == len(batch):
-            loss = loss_of(batch)
+            loss = second(first(batch), batch)
             loss.backward()
             return loss.detach()
+        code = first(batch) if _coupling(self.net) else None
+        leaf = None if code is None else code.detach().requires_grad_()
         losses = []
         for i in range(0, len(batch), size):
             part = batch[i:i + size]
-            loss = loss_of(part) * (len(part) / len(batch))
+            middle = first(part) if leaf is None else leaf[i:i + size]
+            loss = second(middle, part) * (len(part) / len(batch))
             loss.backward()
             losses.append(loss.detach())
+        if code is not None:
+            code.backward(leaf.grad)
         return torch.stack(losses).sum()
 
 
-def coupled(net: nn.Module) -> bool:
-    """Whether an image's output depends on the others of its batch."""
-    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training
-               for layer in net.modules())
+def _coupling(net: nn.Module) -> list[nn.Module]:
+    """The layers by which an image's output depends on the others of its batch."""
+    return [layer for layer in net.modules()
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training]
 
 
 @contextmanager

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from bench.store import read_json
 from commands import BOTTLE, csv, run
 from conftest import training_set
-from methods import memory
-from methods.ae_xad import AEXAD, AEExplain, AEXADFit, PlainAE, AEFit
+from methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, Decoder, PlainAE
 from methods.base import Context
 from methods.fcdd import FCDD
 
@@ -22,67 +20,78 @@ def limited(monkeypatch, most: int) -> list[int]:
     """The decoder fails beyond `most` images at once, as a GPU does; returns the sizes asked."""
     asked = []
 
-    def forward(self, x):
+    def reconstruct(self, x):
         if self.training:
             asked.append(len(x))
             if len(x) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return original(self, x)
 
-    from methods.ae_xad import Decoder
-    original = Decoder.forward
-    monkeypatch.setattr(Decoder, "forward", forward)
+    original = Decoder.reconstruct
+    monkeypatch.setattr(Decoder, "reconstruct", reconstruct)
     return asked
 
 
+@pytest.mark.parametrize("reduce_bn", [False, True])
 @pytest.mark.parametrize("kind, fit", [(AEXAD, AEXADFit), (PlainAE, AEFit)])
-def test_parts_give_the_loss_and_gradients_of_the_batch(monkeypatch, kind, fit, capsys):
-    method = kind(fit(**LIGHT), AEExplain(), Context())
+def test_parts_give_the_loss_and_gradients_of_the_batch(monkeypatch, kind, fit, reduce_bn, capsys):
+    method = kind(fit(**LIGHT, reduce_bn=reduce_bn), AEExplain(), Context())
     data, _ = method.prepare(training_set(normals=7))
     inputs, batch = method.frozen_features(data.images), np.array([0, 3, 6, 2, 1, 5, 4])
     method.net.train()
 
     def gradients():
         method.net.zero_grad(set_to_none=True)
-        loss = method.steps.backward(lambda part: method.batch_loss(data, part, inputs), batch)
-        return loss, [p.grad.clone() for p in method.net.decoder.parameters()]
+        loss = method.steps.backward(
+            lambda part: method.code(data, part, inputs),
+            lambda code, part: method.code_loss(data, part, code), batch)
+        return loss, {name: p.grad.clone() for name, p in method.net.decoder.named_parameters()
+                      if not (reduce_bn and name == "reduce.0.bias")}  # there it is rounding
 
     loss, whole = gradients()
     asked = limited(monkeypatch, 2)
     again, parts = gradients()
     assert asked == [7, 4, 2, 2, 2, 1]
     torch.testing.assert_close(again, loss, rtol=1e-5, atol=0)
-    for a, b in zip(parts, whole):
+    for name, b in whole.items():
+        a = parts[name]
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
     assert "parts of 2, their gradients added" in capsys.readouterr().err
     gradients()
     assert asked[6:] == [2, 2, 2, 1]  # what fits is remembered
 
 
-def test_training_in_parts_is_the_same_training(monkeypatch):
+@pytest.mark.parametrize("reduce_bn", [False, True])
+def test_training_in_parts_is_the_same_training(monkeypatch, reduce_bn):
     train = training_set()
 
     def trained():
-        method = AEXAD(AEXADFit(**LIGHT), AEExplain(), Context())
+        method = AEXAD(AEXADFit(**LIGHT, reduce_bn=reduce_bn), AEExplain(), Context())
         method.fit(train)
-        return method.ctx.losses, method.explain(train.images).heatmaps
+        return method.ctx.losses, method.explain(train.images).heatmaps, method.net.state_dict()
 
-    losses, heatmaps = trained()
+    losses, heatmaps, state = trained()
     again = trained()
     assert losses == again[0] and np.array_equal(heatmaps, again[1])
     limited(monkeypatch, 3)
     parts = trained()
     np.testing.assert_allclose(parts[0], losses, rtol=1e-4)
     np.testing.assert_allclose(parts[1], heatmaps, atol=2e-3)
+    if reduce_bn:  # BatchNorm has seen every batch once, although steps were done twice
+        assert parts[2]["decoder.reduce.1.num_batches_tracked"] == 2
+        torch.testing.assert_close(parts[2]["decoder.reduce.1.running_var"],
+                                   state["decoder.reduce.1.running_var"], rtol=1e-3, atol=1e-6)
 
 
-def test_a_net_that_couples_images_is_not_cut(monkeypatch):
-    method = AEXAD(AEXADFit(**LIGHT, reduce_bn=True), AEExplain(), Context())
-    limited(monkeypatch, 3)
-    with pytest.raises(torch.OutOfMemoryError):
-        method.fit(training_set())
-    assert memory.coupled(method.net) and not memory.coupled(method.net.eval())
-    assert not memory.coupled(nn.Conv2d(1, 1, 1))
+def test_an_encoder_that_trains_on_the_batch_statistics_goes_through_at_once(monkeypatch):
+    fit = AEXADFit(**LIGHT, freeze=False, bn_eval=False)
+    method = AEXAD(fit, AEExplain(), Context())
+    seen = []
+    features = method.net.features
+    monkeypatch.setattr(method.net, "features", lambda x: seen.append(len(x)) or features(x))
+    asked = limited(monkeypatch, 4)
+    method.fit(training_set())
+    assert seen == [7, 7, 7] and asked == [7, 4, 3, 4, 3]
 
 
 def test_one_image_that_does_not_fit_fails(monkeypatch):

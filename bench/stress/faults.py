@@ -279,18 +279,18 @@ def no_memory(field: Field, rng: random.Random, results: Path) -> tuple[int, lis
     def small() -> None:
         from methods.ae_xad import Decoder
         from methods.fcdd import FCDD
-        forward = Decoder.forward
+        reconstruct = Decoder.reconstruct
 
         def limited(self: Decoder, x: object) -> object:
             if self.training and len(x) > most:
                 import torch
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-            return forward(self, x)
+            return reconstruct(self, x)
 
         def refuse(*_: object) -> None:
             import torch
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        Decoder.forward, FCDD.step = limited, refuse
+        Decoder.reconstruct, FCDD.step = limited, refuse
 
     child = field.run(results, "--methods", f"{METHODS},fcdd", prepare=small)
     said = child.text()
