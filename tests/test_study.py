@@ -109,6 +109,19 @@ def test_numbers_and_differences_are_those_of_the_stored_cells(done):
         assert "one sum of tanh" in (results / f"tables/study-smoke.{suffix}").read_text()
 
 
+def test_stored_shows_what_there_is_and_computes_nothing(done, capsys):
+    results, words = done
+    everything = [w for w in words if "," not in w and w != "--points"]
+    before = {p: p.stat().st_mtime_ns for p in results.glob("*/**/*.json")}
+    capsys.readouterr()
+    assert cli.main([*everything, "--stored"]) == 0
+    shown = capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in results.glob("*/**/*.json")} == before
+    assert "one sum of tanh²" in shown and "not computed: reduction: one 3×3" in shown
+    assert cli.main([*everything, "--stored", "--seeds", "7"]) == 2
+    assert "the base is not stored" in capsys.readouterr().err
+
+
 def test_mistakes_are_one_line(done, capsys):
     results, words = done
     for more, message in [(("--points", "reductoin"), "did you mean 'reduction'?"),

@@ -37,6 +37,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--points", help=f"comma-separated, of: "
                                     f"{', '.join(point.name for point in study.POINTS)}")
     p.add_argument("--explain-only", action="store_true", help="only choices that need no training")
+    p.add_argument("--stored", action="store_true", help="only what is stored, nothing is computed")
     p.add_argument("--name", default="study", help="name of the files (default study)")
     p.add_argument("--save-baseline", metavar="FILE", help="write the cells with their provenance "
                    "to a JSON file")
@@ -57,9 +58,17 @@ def run(request: Request) -> int:
     if args.dry_run:
         print(runner.describe(cells))
         return 0
-    failures = runner.run(cells)
+    if args.stored:
+        lacking = [v for v in found if not any(map(runner.store.cell_info, v.cells))]
+        found, failures = [v for v in found if v not in lacking], []
+        if not found or found[0].name != study.BASE:
+            raise UserError(f"study: the base is not stored in {request.options.results}; leave "
+                            f"out --stored")
+    else:
+        lacking, failures = [], runner.run(cells)
     made = study.outcomes(found, runner.store, places)
-    page = grids.Page(args.name, _title(request), study.grids(made), _notes(request, found))
+    page = grids.Page(args.name, _title(request), study.grids(made),
+                      _notes(found, lacking))
     shown = sys.stdout.isatty()
     print(grids.terminal(page, get_terminal_size().columns if shown else 120))
     _write(request, page, study.table(made).to_csv(index=False, lineterminator="\n"))
@@ -109,10 +118,11 @@ def _title(request: Request) -> str:
     return title + (" — EMBEDDED SUITE of generated images" if request.embedded else "")
 
 
-def _notes(request: Request, found: list[Variant]) -> list[str]:
+def _notes(found: list[Variant], lacking: list[Variant]) -> list[str]:
     splits = ["split: the two next seeds, other test images in part: Δ is of those that both test; "
               "the seed of the training differs, too"]
-    return [*NOTES, *(splits if any(v.shift for v in found) else [])]
+    rest = [f"not computed: {'; '.join(v.name for v in lacking)}"] if lacking else []
+    return [*NOTES, *(splits if any(v.shift for v in found) else []), *rest]
 
 
 def _write(request: Request, page: grids.Page, csv: str) -> None:
