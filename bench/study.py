@@ -104,6 +104,7 @@ class Variant:
     cells: tuple[Cell, ...]
     shift: int = 0  # of its seeds against the base's
     trained_by: str = ""  # the variant whose training it explains, '' its own
+    explained_by: str = ""  # the variant whose heatmaps it only looks at in another way
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
 
     made = [Variant(BASE, BASE, "", f"protocol {base.protocol}", base, cells(base, 0))]
     seen = {(made[0].cells, base.metrics)}
-    trained = {made[0].cells[0].fit: BASE}
+    trained, explained = {made[0].cells[0].fit: BASE}, {made[0].cells: BASE}
     for point, choice, settings in more:
         found = cells(settings, choice.other_split)
         if (found, settings.metrics) in seen:
@@ -143,8 +144,10 @@ def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
         seen.add((found, settings.metrics))
         name = f"{point.name}: {choice.label}"
         made.append(Variant(name, point.name, point.row, choice.label, settings, found,
-                            choice.other_split, trained.get(found[0].fit, "")))
+                            choice.other_split, trained.get(found[0].fit, ""),
+                            explained.get(found, "")))
         trained.setdefault(found[0].fit, name)
+        explained.setdefault(found, name)
     return made
 
 
@@ -190,6 +193,8 @@ def _number(value: Any) -> float:
 
 
 def _grams(cell: Cell, variant: Variant, store: Store) -> float:
+    if variant.explained_by:
+        return 0.0
     emitted = readings.of_cell(cell, store).columns()
     return emitted["explain_grams"] + (0 if variant.trained_by else emitted["fit_grams"])
 

@@ -105,6 +105,7 @@ def test_numbers_and_differences_are_those_of_the_stored_cells(done):
         mine["f1_set_a1.0"].mean(), abs=1e-12)
     # training is counted where it is done
     assert table.loc[("radius", "5")]["trained_by"] == "base"
+    assert whole["grams"] == 0
     for suffix in ("md", "tex"):
         assert "one sum of tanh" in (results / f"tables/study-smoke.{suffix}").read_text()
 
