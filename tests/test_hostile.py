@@ -55,6 +55,7 @@ def test_images_and_masks_are_turned_as_exif_says(tmp_path, orientation):
     assert np.array_equal(read, np.asarray(plain.resize((9, 9), Image.NEAREST)) > 0)
 
 
+@pytest.mark.filterwarnings("ignore:Image size")  # pytest shows what the command line hides
 @pytest.mark.parametrize("width, height", [(2**31 - 1, 2**31 - 1), (20_000, 10_000),
                                            (100_000_001, 1), (10_001, 10_000)])
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch, width, height):

@@ -292,6 +292,7 @@ def test_dependencies_are_pinned() -> None:
     config = configparser.ConfigParser(interpolation=None)
     config.read(REPO / "setup.cfg", encoding="utf-8")
     listed = config["options"]["install_requires"] + config["options.extras_require"]["test"]
-    requirements = listed.split()
+    requirements = [line.partition(";")[0].strip() for line in listed.splitlines()
+                    if line.strip() and not line.startswith("#")]
     assert all(requirement.count("==") == 1 for requirement in requirements), requirements
     assert {"torch", "torchvision", "timm", "pytest"} <= {r.split("==")[0] for r in requirements}

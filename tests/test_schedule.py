@@ -16,6 +16,7 @@ from bench.settings import Settings
 from bench.store import Store
 from bench.task import Job, Options
 from test_claims import plant
+from test_store import info_of
 
 
 class Clock:
@@ -57,7 +58,7 @@ def schedule(jobs, store, clock, said):
 
 def done(store: Store, *cells) -> None:
     for cell in cells:
-        store.save_cell(cell, pd.DataFrame({"id": ["a"]}), {})
+        store.save_cell(cell, pd.DataFrame({"id": ["a"]}), info_of(cell))
 
 
 def test_what_another_runner_has_comes_last(schedule, jobs, store, said):
@@ -119,7 +120,7 @@ def test_a_job_that_loses_three_workers_has_failed(schedule, jobs, store, said):
 
 def test_a_lost_explanation_does_not_undo_its_finished_fit(schedule, jobs, store):
     fit = jobs[0].fit
-    store.save_fit(fit, {}, {"losses": []})
+    store.save_fit(fit, {}, info_of(fit))
     done(store, jobs[0].cells[0])
     for _ in range(3):
         schedule.ended(Outcome(jobs[0], lost="gone"))
