@@ -234,6 +234,11 @@ class Cluster:
         return self.start("worker", self.address, "--nthreads", str(threads), "--no-nanny",
                           "--memory-limit", "0", "--no-dashboard")
 
+    def without_workers(self) -> None:
+        for process in self.processes[1:]:
+            process.terminate()
+            process.wait(60)
+
     def run(self, root: Path, results: Path, *words: str) -> int:
         return run(root, results, "--engine", "dask", "--scheduler", self.address, *words)
 
@@ -296,9 +301,7 @@ def test_bad_input_found_by_a_worker_ends_the_run(root, tmp_path, cluster, capsy
 
 
 def test_a_worker_of_two_threads_is_refused(root, tmp_path, cluster, capsys):
-    for process in cluster.processes[1:]:
-        process.terminate()
-        process.wait(60)
+    cluster.without_workers()
     cluster.worker(threads=2)
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
     [line] = [e for e in capsys.readouterr().err.splitlines() if e.startswith("error: ")]
@@ -309,6 +312,7 @@ def test_a_scheduler_that_dies_or_is_not_there(root, tmp_path, cluster, capsys, 
     from bench.engines import dask_cluster
 
     monkeypatch.setattr(dask_cluster, "TIMEOUT", 2)
+    cluster.without_workers()  # the run waits for one, until the scheduler is killed
     killer = Killer(lambda: (wait_for(lambda: list(tmp_path.glob("r/.runner-*"))),
                              cluster.scheduler.kill()))
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
