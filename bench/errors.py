@@ -27,6 +27,12 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def first_line(error: BaseException, otherwise: str = "") -> str:
+    """The first line of what an error says; of one that says nothing, `otherwise` or its type."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else otherwise or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known name nearest to `name`, else the list of known names."""
     known = sorted(known)

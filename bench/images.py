@@ -10,7 +10,7 @@ from pyarrow import ArrowException, parquet
 from pyarrow.types import is_boolean, is_floating, is_integer, is_large_string, is_string
 
 from bench import metrics
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 from bench.plan import Cell
 from bench.store import CELL, Store, done
 
@@ -78,9 +78,8 @@ def read(path: Path) -> pd.DataFrame:
         images[["id", "kind"]].map(str.encode)  # TypeError or UnicodeError where one is no text
     except (OSError, ArrowException, ValueError, TypeError, KeyError, OverflowError,
             MemoryError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command "
-                        f"again") from None
+        raise UserError(f"{path}: damaged ({first_line(error)}); delete its folder and run the "
+                        f"same command again") from None
     return images
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load
 
 import methods
 from bench import params, provenance
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 from bench.json_files import read_object
 from bench.plan import Cell
 from bench.store import Store, write_file, write_json
@@ -170,9 +170,8 @@ def explain(method: Any, images: np.ndarray, names: list[str]) -> Explanation:
     try:
         made = method.explain(images)
     except (RuntimeError, IndexError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0][:120]
         raise UserError(f"{names[0]}: the model can't explain it ({type(error).__name__}: "
-                        f"{reason})") from None
+                        f"{first_line(error, 'no message')[:120]})") from None
     bad = ~np.isfinite(made.heatmaps).all(axis=(1, 2)) | ~np.isfinite(made.scores)
     if bad.any():
         raise UserError(f"{names[int(np.argmax(bad))]}: the model gives values that are no "

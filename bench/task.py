@@ -20,7 +20,7 @@ from bench import checkpoint, metrics, model, own, provenance
 from bench.claims import Lost, Seen
 from bench.emissions import Meter
 from bench.files import sweep
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 from bench.plan import Cell, Fit
 from bench.progress import Progress, duration
 from bench.store import Store
@@ -289,5 +289,4 @@ def _failure(error: Exception) -> dict[str, Any]:
 
 
 def _one_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+    return f"{type(error).__name__}: {first_line(error, 'no message')}"

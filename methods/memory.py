@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.errors import first_line
 
 First = Callable[[np.ndarray], torch.Tensor]  # positions -> (B, ...)
 Second = Callable[[torch.Tensor, np.ndarray], torch.Tensor]  # that and the positions -> the loss
@@ -87,6 +88,6 @@ def said(method: str, params: Any) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         size = getattr(params, "batch_size", None)
         smaller = size and f"--set {method}.batch_size={max(size // 2, 2)}, "
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no memory"
+        reason = first_line(error, "no memory")[:200]
         raise OutOfMemory(f"{method} does not fit into memory; try {smaller or ''}a smaller --set "
                           f"data.size, or --device cpu ({reason})") from error

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 
 
 # What torch's and safetensors' readers raise on damaged or hostile files.
@@ -69,7 +69,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "damaged"
+        reason = first_line(error, "damaged")[:200]
         raise UserError(f"{path}: not a readable weights file ({reason}); fetch it again") from None
     if not isinstance(state, dict) or not all(_plain(*item) for item in state.items()):
         raise UserError(f"{path}: not a state dict of tensors; give the published weights file")

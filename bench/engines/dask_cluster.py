@@ -11,7 +11,7 @@ import distributed
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 
 TIMEOUT = 10  # seconds for the scheduler's answers
 
@@ -30,7 +30,7 @@ class Dask:
         try:
             self._client = distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"--scheduler {address}: cannot be reached ({_first_line(error)}); "
+            raise UserError(f"--scheduler {address}: cannot be reached ({first_line(error)}); "
                             f"start one with `dask scheduler`, see docs/machines.md") from None
 
     def workers(self) -> dict[str, str | None]:
@@ -39,7 +39,7 @@ class Dask:
                 raise OSError("connection lost")
             found = self._client.nthreads()
         except (OSError, CommClosedError) as error:
-            raise UserError(f"--scheduler {self.address}: lost ({_first_line(error)}); nothing "
+            raise UserError(f"--scheduler {self.address}: lost ({first_line(error)}); nothing "
                             f"finished is lost, start it and its workers again and run the same "
                             f"command") from None
         return {worker: None if threads == 1 else
@@ -56,7 +56,3 @@ class Dask:
 
     def close(self) -> None:
         self._client.close(timeout=TIMEOUT)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 from bench.provenance import REPOSITORY
 from bench.task import Options
 
@@ -42,7 +42,7 @@ class Ray:
             ray.init(address=address, log_to_driver=False, configure_logging=False,
                      runtime_env={"env_vars": {"PYTHONPATH": path}})
         except (ConnectionError, ValueError, RuntimeError, RaySystemError) as error:
-            raise UserError(f"--address {address}: cannot be reached ({str(error).splitlines()[0]})"
+            raise UserError(f"--address {address}: cannot be reached ({first_line(error)})"
                             f"; start one with `ray start --head`, see docs/machines.md") from None
         self._needs = {"num_cpus": options.threads,
                        "num_gpus": int(options.device.startswith("cuda"))}

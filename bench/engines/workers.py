@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from bench.engines import probe
 from bench.engines.work import Outcome, work
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 from bench.provenance import REPOSITORY
 from bench.task import Job, Options
 
@@ -42,8 +42,7 @@ class Cluster(Protocol):
 
 
 def _probe_failed(error: BaseException) -> str:
-    first = (str(error) or type(error).__name__).splitlines()[0]
-    return (f"can't run this code ({first}); start scheduler and workers with "
+    return (f"can't run this code ({first_line(error)}); start scheduler and workers with "
             f"PYTHONPATH={REPOSITORY} and the runner's .venv")
 
 
