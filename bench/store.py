@@ -117,6 +117,20 @@ class Store:
         """Whether there are results in which nothing can be written, such as those on a mount."""
         return self.root.is_dir() and not os.access(self.root, os.W_OK)
 
+    def write_table(self, stem: str, texts: dict[str, str]) -> None:
+        """Write a table or report below tables/, a file for each ending of `texts`, and say where.
+        In results that can't be written this is said, and nothing more is done: the table was
+        printed."""
+        folder = self.root / "tables"
+        if self.read_only:
+            print(f"note: {folder}: read-only; the table is not written there", file=sys.stderr)
+            return
+        sweep(folder)
+        for ending, text in texts.items():
+            write_file(folder / f"{stem}.{ending}",
+                       lambda p, text=text: p.write_text(text, encoding="utf-8"))
+        print(f"written: {folder / stem}.{', .'.join(texts)}", file=sys.stderr)
+
     # -- fits --
 
     def fit_dir(self, fit: Fit) -> Path:

@@ -22,7 +22,7 @@ from bench.images import per_image
 from bench.notes import listed, warnings
 from bench.options import COMMAND, Request, table_cells, understand, work_options
 from bench.runner import Runner
-from bench.store import write_file
+from bench.store import Store
 from bench.tables import TABLES, TableDef
 
 METRICS = ("auc", "f1", "iou")
@@ -148,13 +148,9 @@ def _remedy(request: Request, todo: pd.DataFrame, scenario: str) -> str:
 def _write(request: Request, report: Report, scenario: str) -> None:
     standard = scenario == TABLES[TABLE].scenario
     stem = request.stem(report.name if standard else f"{report.name}-{scenario}")
-    tables = request.options.results / "tables"
     page = comparison.page(report)
-    for suffix, text in (("md", grids.markdown(page)), ("tex", grids.latex(page)),
-                         ("csv", comparison.csv(report))):
-        write_file(tables / f"{stem}.{suffix}",
-                   lambda p, text=text: p.write_text(text, encoding="utf-8"))
-    print(f"written: {tables / stem}.md, .tex, .csv", file=sys.stderr)
+    Store(request.options.results).write_table(stem, {
+        "md": grids.markdown(page), "tex": grids.latex(page), "csv": comparison.csv(report)})
     _draw(report, request.options.results / "figures" / f"{stem}-ranks")
 
 

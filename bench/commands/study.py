@@ -17,7 +17,6 @@ from bench.options import COMMAND, Request, understand, words, work_options
 from bench.runner import Runner
 from bench.settings import Settings
 from bench.statistics import LEVEL, RESAMPLES
-from bench.store import write_file
 from bench.study import Choice, Point, Variant
 from datasets.catalog import all_categories
 
@@ -71,7 +70,9 @@ def run(request: Request) -> int:
                       _notes(found, lacking))
     shown = sys.stdout.isatty()
     print(grids.terminal(page, get_terminal_size().columns if shown else 120))
-    _write(request, page, study.table(made).to_csv(index=False, lineterminator="\n"))
+    runner.store.write_table(request.stem(page.name), {
+        "md": grids.markdown(page), "tex": grids.latex(page),
+        "csv": study.table(made).to_csv(index=False, lineterminator="\n")})
     if args.save_baseline:
         given = {"protocol": request.settings.protocol, "epochs": args.epochs, "set": args.set}
         count = baseline.save(Path(args.save_baseline), cells, runner.store,
@@ -123,11 +124,3 @@ def _notes(found: list[Variant], lacking: list[Variant]) -> list[str]:
               "the seed of the training differs, too"]
     rest = [f"not computed: {'; '.join(v.name for v in lacking)}"] if lacking else []
     return [*NOTES, *(splits if any(v.shift for v in found) else []), *rest]
-
-
-def _write(request: Request, page: grids.Page, csv: str) -> None:
-    stem = request.options.results / "tables" / request.stem(page.name)
-    for suffix, text in (("md", grids.markdown(page)), ("tex", grids.latex(page)), ("csv", csv)):
-        write_file(stem.with_name(f"{stem.name}.{suffix}"),
-                   lambda p, text=text: p.write_text(text, encoding="utf-8"))
-    print(f"written: {stem}.md, .tex, .csv", file=sys.stderr)

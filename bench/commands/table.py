@@ -14,12 +14,11 @@ import pandas as pd
 import methods
 from bench import alone, baseline, carbon, render, winrates
 from bench.errors import UserError
-from bench.files import sweep
 from bench.images import per_image
 from bench.options import COMMAND, Request, table_cells, understand, work_options
 from bench.plan import Cell
 from bench.runner import Runner
-from bench.store import Store, write_file
+from bench.store import Store
 from bench.tables import TABLES, Table, TableDef, build
 
 FILE_WIDTH = 250  # columns, where the output goes to a file
@@ -143,14 +142,5 @@ def _why_embedded(request: Request) -> str:
 
 
 def _write(request: Request, made: Table) -> None:
-    stem = request.stem(made.name)
-    folder = request.options.results / "tables"
-    if Store(request.options.results).read_only:
-        print(f"note: {folder}: read-only; the table is not written there", file=sys.stderr)
-        return
-    sweep(folder)
-    for suffix, text in (("md", render.markdown(made)), ("tex", render.latex(made)),
-                         ("csv", render.csv(made))):
-        write_file(folder / f"{stem}.{suffix}",
-                   lambda p, text=text: p.write_text(text, encoding="utf-8"))
-    print(f"written: {folder / stem}.md, .tex, .csv", file=sys.stderr)
+    Store(request.options.results).write_table(request.stem(made.name), {
+        "md": render.markdown(made), "tex": render.latex(made), "csv": render.csv(made)})
