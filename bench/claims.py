@@ -27,7 +27,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.files import neighbour
+from bench.files import alive, neighbour
 from bench.store import writing
 
 RENEWED = 10.0  # seconds between two counts of an owner
@@ -56,7 +56,7 @@ class Seen:
         """Whether its owner provably isn't there any more."""
         owner = self.owner
         return (owner.get("machine") == machine() and isinstance(owner.get("pid"), int)
-                and not _alive(owner["pid"], owner.get("started")))
+                and not _same(owner["pid"], owner.get("started")))
 
     def __str__(self) -> str:
         return f"process {self.owner.get('pid', '?')} on {self.owner.get('host', '?')}"
@@ -252,14 +252,10 @@ def machine() -> str:
         return f"{socket.gethostname()} {psutil.boot_time():.0f}"
 
 
-def _alive(pid: int, started: str | None) -> bool:
+def _same(pid: int, started: str | None) -> bool:
     """Whether that very process is there; where it can't be told, it is."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
+    if not alive(pid):
         return False
-    except PermissionError:  # another user's
-        pass
     now = _started(pid)
     return now is None or started is None or now == started
 

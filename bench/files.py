@@ -22,15 +22,16 @@ def sweep(folder: Path) -> None:
     """Remove the neighbours that processes of this machine left when they were killed."""
     for path in folder.glob(f".*.{glob.escape(_HERE)}.*.tmp"):
         pid = path.name.split(".")[-2]
-        if pid.isdigit() and not _alive(int(pid)):
+        if pid.isdigit() and not alive(int(pid)):
             path.unlink(missing_ok=True)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether this machine has a process of that id; another user's counts."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # none has an id that is no id
         return False
-    except (PermissionError, OverflowError):
-        return True
+    except PermissionError:
+        pass
     return True
