@@ -9,7 +9,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from bench.grids import Grid, Page
+from bench.grids import Grid, Page, signed
 from bench.render import METRICS
 from bench.statistics import ALL, LEVEL, RESAMPLES, Comparison, Ranks
 
@@ -74,11 +74,11 @@ def _rows(found: Sequence[Comparison]) -> list[list[str]]:
         name = ("all" if place[0] == ALL else f"{place[0]} (all)") if not place[1] else (
             "/".join(place))
         for c in (c for c in found if (c.dataset, c.category) == place):
-            between = "–" if c.low is None else f"[{_signed(c.low)}, {_signed(c.high)}]"
+            between = "–" if c.low is None else f"[{signed(c.low)}, {signed(c.high)}]"
             star = "*" if c.p_holm < 1 - LEVEL else ""
             rows.append([name, METRICS.get(c.metric, c.metric), str(c.n),
-                         *(f"{mean:.3f}" for mean in c.means), _signed(c.difference), between,
-                         _p(c.p), _p(c.p_holm) + star, _signed(c.effect, 2),
+                         *(f"{mean:.3f}" for mean in c.means), signed(c.difference), between,
+                         _p(c.p), _p(c.p_holm) + star, signed(c.effect, 2),
                          f"{c.wins}/{c.ties}/{c.losses}"])
             name = ""
     return rows
@@ -103,10 +103,6 @@ def _rank_p(ranks: Ranks) -> str:
 
 def _or_dash(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
-
-
-def _signed(value: float, decimals: int = 4) -> str:
-    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")  # no -0.0
 
 
 def _p(value: float) -> str:

@@ -32,6 +32,11 @@ class Page:
     notes: Sequence[str]
 
 
+def signed(value: float, decimals: int = 4) -> str:
+    """A difference, with its sign."""
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")  # no -0.0
+
+
 def _page(page: Page, title: Callable[[str], str], caption: Callable[[str], str], style: str,
           notes: Callable[[Sequence[str]], str]) -> str:
     parts = [title(page.title)]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench import plan, readings, statistics
-from bench.grids import Grid
+from bench.grids import Grid, signed
 from bench.images import per_image
 from bench.paper import published
 from bench.plan import Cell
@@ -256,12 +256,10 @@ def _row(outcome: Outcome, paper: dict[str, float]) -> list[str]:
     cells = [f"{outcome.values[m]:.3f}" for m in METRICS]
     for metric in PAIRED:
         difference, low, high = outcome.differences.get(metric, (None, None, None))
-        cells.append("" if difference is None else f"{difference:+.3f}".replace("-", "−"))
+        cells.append("" if difference is None else signed(difference, 3))
         if metric != "iou":
-            cells.append("" if low is None else
-                         f"[{low:+.3f}, {high:+.3f}]".replace("-", "−"))
-    cells += [f"{outcome.values[m] - paper[m]:+.3f}".replace("-", "−") if m in paper else "–"
-              for m in METRICS]
+            cells.append("" if low is None else f"[{signed(low, 3)}, {signed(high, 3)}]")
+    cells += [signed(outcome.values[m] - paper[m], 3) if m in paper else "–" for m in METRICS]
     return [*cells, f"{outcome.grams:.3g}"]
 
 
