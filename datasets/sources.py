@@ -24,6 +24,14 @@ class Source:
 
 _KAGGLE = "https://www.kaggle.com/datasets/"
 
+
+def _of_kaggle(handle: str, licence: str, chosen: str = "") -> Source:
+    """What is known of a dataset that the paper points to on Kaggle."""
+    return Source(_KAGGLE + handle, licence, f"{handle.partition('/')[2]}.zip",
+                  "the page that the paper names; no published checksum is known",
+                  kaggle=handle, chosen=chosen)
+
+
 SOURCES: dict[str, Source] = {
     "mvtec": Source(
         page="https://www.mvtec.com/company/research/datasets/mvtec-ad",
@@ -45,32 +53,16 @@ SOURCES: dict[str, Source] = {
         sha256="461c9387e515bfed41ecaae07c50cf6b10def647b36c9e31d239ab2736b10d2a",
         kaggle="thtuan/btad-beantech-anomaly-detection",
         says="the authors' laboratory (AViReS, Udine); checksum as anomalib's BTech has it"),
-    "wfdd": Source(
-        page=_KAGGLE + "hodinhtrieu/the-woven-fabric-defect-detection-wfdd",
-        licence="MIT according to its authors' repository (cqylunlun/GLASS); Chen et al., "
-                "ECCV 2024",
-        file="the-woven-fabric-defect-detection-wfdd.zip",
-        kaggle="hodinhtrieu/the-woven-fabric-defect-detection-wfdd",
-        says="the page that the paper names; no published checksum is known"),
-    "wood": Source(
-        page=_KAGGLE + "nomihsa965/large-scale-image-dataset-of-wood-surface-defects",
-        licence="CC BY 4.0; Kodytek et al., F1000Research 10:581",
-        file="large-scale-image-dataset-of-wood-surface-defects.zip",
-        kaggle="nomihsa965/large-scale-image-dataset-of-wood-surface-defects",
-        chosen="76 anomalous and 60 normal images",
-        says="the page that the paper names; no published checksum is known"),
-    "hazelnut": Source(
-        page=_KAGGLE + "neurobotdata/hazelnut-cracking-synthetic-dataset",
-        licence="not known to us; read it on the page",
-        file="hazelnut-cracking-synthetic-dataset.zip",
-        kaggle="neurobotdata/hazelnut-cracking-synthetic-dataset",
-        chosen="25 anomalous and 75 normal images",
-        says="the page that the paper names; no published checksum is known"),
-    "road": Source(
-        page=_KAGGLE + "patelmihir/road-defects-nonaugmented",
-        licence="not known to us; read it on the page",
-        file="road-defects-nonaugmented.zip",
-        kaggle="patelmihir/road-defects-nonaugmented",
-        chosen="17 anomalous images of the crack class and 35 normal images",
-        says="the page that the paper names; no published checksum is known"),
+    "wfdd": _of_kaggle(
+        "hodinhtrieu/the-woven-fabric-defect-detection-wfdd",
+        "MIT according to its authors' repository (cqylunlun/GLASS); Chen et al., ECCV 2024"),
+    "wood": _of_kaggle(
+        "nomihsa965/large-scale-image-dataset-of-wood-surface-defects",
+        "CC BY 4.0; Kodytek et al., F1000Research 10:581", "76 anomalous and 60 normal images"),
+    "hazelnut": _of_kaggle(
+        "neurobotdata/hazelnut-cracking-synthetic-dataset",
+        "not known to us; read it on the page", "25 anomalous and 75 normal images"),
+    "road": _of_kaggle(
+        "patelmihir/road-defects-nonaugmented", "not known to us; read it on the page",
+        "17 anomalous images of the crack class and 35 normal images"),
 }
