@@ -151,7 +151,7 @@ def split(category: Category, dataset: str, seed: int, scenario: str, params: Da
     """Which images train and which test; never depends on the method.
 
     As the authors drew: one legacy numpy generator per category, the defect types in order, of
-    each the first 3 of a permutation train and leave the test set (adapters 3.1; row 44). All
+    each the first 3 of a permutation train and leave the test set (row 44). All
     normal test images stay. In 'anomalies_only' the normals of the training set are left out.
     """
     spec = DATASETS[dataset]

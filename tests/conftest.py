@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from bench.stress.category import make_category
 from methods.base import TrainingSet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -31,34 +31,6 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("AEXAD_DATA", "AEXAD_RESULTS"):
         os.environ.pop(name, None)
     return place
-
-
-def make_category(folder: Path, *, normals: int = 6, tested: int = 3, side: int = 64,
-                  kinds: tuple[str, ...] = ("dent", "scratch"), each: int = 5) -> Path:
-    """A small category in the MVTec layout: noise, anomalies are bright squares."""
-    rng = np.random.default_rng(len(kinds) * 100 + each)
-
-    def save(path: Path, square: tuple[int, int] | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(60, 120, (side, side, 3), dtype=np.uint8)
-        if square:
-            mask = np.zeros((side, side), np.uint8)
-            mask[square[0]:square[0] + side // 4, square[1]:square[1] + side // 4] = 255
-            pixels[mask > 0] += 100
-            place = folder / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask).save(place)
-        Image.fromarray(pixels).save(path)
-
-    for i in range(normals):
-        save(folder / "train" / "good" / f"{i:03d}.png")
-    for i in range(tested):
-        save(folder / "test" / "good" / f"{i:03d}.png")
-    for kind in kinds:
-        for i in range(each):
-            corner = tuple(int(v) for v in rng.integers(0, side - side // 4, 2))
-            save(folder / "test" / kind / f"{i:03d}.png", corner)
-    return folder
 
 
 def training_set(side: int = 32, normals: int = 5, anomalies: int = 2) -> TrainingSet:

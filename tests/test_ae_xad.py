@@ -139,7 +139,7 @@ def test_code_is_28_by_28_by_64_at_224(encoder, channels, reduction):
 def test_parameters_of_the_authors_reduction():
     fit = dataclasses.replace(LIGHT, encoder="resnet50", reduce="three_conv", reduce_bn=True)
     n = sum(p.numel() for p in reduction(512, fit).parameters())
-    assert n == 1_549_632  # adapters 3.1
+    assert n == 1_549_632  # S of docs/open_points.md
 
 
 @pytest.mark.parametrize("change", [
