@@ -100,10 +100,12 @@ class Request:
     choice: engines.Choice
     args: argparse.Namespace
 
-    def stem(self, name: str) -> str:
-        """The file name of a table or figure: what does not have the paper's data or parameters
-        says so."""
-        stem = name + ("-embedded" if self.embedded else "")
+    def stem(self, name: str, named_for: str = "standard") -> str:
+        """The file name of a table or figure: what does not have the paper's data or parameters, or
+        another scenario than the one the name stands for (named_for), says so."""
+        other = self.args.scenario not in (None, named_for)
+        stem = name + (f"-{self.args.scenario}" if other else "")
+        stem += "-embedded" if self.embedded else ""
         return stem if self.settings.protocol == "paper" else f"{stem}-{self.settings.protocol}"
 
 

@@ -113,10 +113,18 @@ def test_pooled_win_rates(done, capsys):
 
 
 def test_another_scenario_stands_beside_that_scenarios_numbers(copy, capsys):
+    before = {p: p.read_bytes() for p in (copy[1] / "tables").iterdir()}
     assert run(*copy, *TWO, "--scenario", "anomalies_only", table="table5") == 0
-    assert csv(copy[1], "table5-smoke").published[0] == 0.214  # Table 6
+    assert csv(copy[1], "table5-anomalies_only-smoke").published[0] == 0.214  # Table 6
     assert run(*copy, *TWO, "--scenario", "anomalies_only", table="table9") == 0
-    assert csv(copy[1], "table9-smoke").published.isna().all()  # the paper has none
+    assert csv(copy[1], "table9-anomalies_only-smoke").published.isna().all()  # the paper has none
+    assert {p: p.read_bytes() for p in before} == before  # those of the names' own scenarios stay
+
+
+def test_a_scenario_named_is_the_tables_own(copy):
+    before = set((copy[1] / "tables").iterdir())
+    assert run(*copy, *TWO, "--scenario", "anomalies_only", table="table4") == 0
+    assert set((copy[1] / "tables").iterdir()) == before
 
 
 # -- emissions, strictly --

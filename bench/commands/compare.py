@@ -66,7 +66,7 @@ def compare(request: Request) -> int:
         (*_notes(records, done, names), *_apart(found, done), *lacking))
     shown = sys.stdout.isatty()
     print(grids.terminal(comparison.page(report), get_terminal_size().columns if shown else 120))
-    _write(request, report, definition.scenario)
+    _write(request, report)
     return 0
 
 
@@ -145,9 +145,8 @@ def _remedy(request: Request, todo: pd.DataFrame, scenario: str) -> str:
     return shlex.join(command + [word for text in args.set for word in ("--set", text)])
 
 
-def _write(request: Request, report: Report, scenario: str) -> None:
-    standard = scenario == TABLES[TABLE].scenario
-    stem = request.stem(report.name if standard else f"{report.name}-{scenario}")
+def _write(request: Request, report: Report) -> None:
+    stem = request.stem(report.name, TABLES[TABLE].scenario)
     page = comparison.page(report)
     Store(request.options.results).write_table(stem, {
         "md": grids.markdown(page), "tex": grids.latex(page), "csv": comparison.csv(report)})

@@ -330,7 +330,8 @@ def _notes(work: Work) -> list[str]:
 def _write(request: Request, name: str, made: Drawn) -> None:
     from bench.figures import style
 
-    stem = request.options.results / "figures" / request.stem(name + made.suffix)
+    stem = request.options.results / "figures" / request.stem(
+        name + made.suffix, KINDS[name].definition.scenario)
     paths = style.save(made.figure, stem)
     if made.numbers is not None:
         paths.append(stem.with_name(f"{stem.name}.csv"))

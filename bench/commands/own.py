@@ -104,8 +104,8 @@ def _write_overlays(request: Request, cell: Cell, runner: Runner) -> None:
     fit = cell.fit
     tested = stored.tested(fit, runner)
     files = {item.id: item.image for item in runner.library.scan(fit.dataset, fit.category)}
-    folder = (request.options.results / "overlays"
-              / request.stem(f"{fit.dataset}-{fit.category}-{fit.scenario}") / cell.method)
+    place = request.stem(f"{fit.dataset}-{fit.category}-{fit.scenario}", fit.scenario)
+    folder = request.options.results / "overlays" / place / cell.method
     for name, heatmap, mask in zip(tested.ids.tolist(), heatmaps, tested.masks, strict=True):
         image = read_rgb(files[name])
         made = overlays.overlay(image, overlays.at_size(heatmap, image.shape[:2]),

@@ -48,7 +48,7 @@ def _emissions_option(p: argparse.ArgumentParser) -> None:
 
 def tables(request: Request) -> int:
     """All tables of the paper. What can be checked is checked for all before the first fit."""
-    wanted = [definition.under(request.args.scenario) for definition in PAPER_TABLES
+    wanted = [definition for definition in PAPER_TABLES
               if definition.shows != "winrates" or _pairs(request, definition)]
     if len(wanted) < len(PAPER_TABLES):
         print("note: Table 3 needs two methods; left out", file=sys.stderr)
@@ -66,7 +66,7 @@ def tables(request: Request) -> int:
 def table(request: Request, definition: TableDef) -> int:
     """Compute what the table needs, print it and write it under results/tables."""
     args = request.args
-    definition = definition.under(args.scenario)
+    named_for, definition = definition.scenario, definition.under(args.scenario)
     cells, rows, names = table_cells(request, definition)
     if definition.shows == "winrates" and not _pairs(request, definition):
         raise UserError("--methods: Table 3 compares methods with each other; give two or more")
@@ -88,7 +88,7 @@ def table(request: Request, definition: TableDef) -> int:
     shown = sys.stdout.isatty()
     for made in _make(runner, request, definition, cells, rows, names):
         print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
-        _write(request, made)
+        _write(request, made, named_for)
     if args.save_baseline:
         command = f"{COMMAND} {shlex.join(args.words)}"
         given = {"protocol": request.settings.protocol, "epochs": args.epochs, "set": args.set}
@@ -141,6 +141,6 @@ def _why_embedded(request: Request) -> str:
     return "" if request.rows else f": no dataset found in {request.looked_in}"
 
 
-def _write(request: Request, made: Table) -> None:
-    Store(request.options.results).write_table(request.stem(made.name), {
+def _write(request: Request, made: Table, named_for: str) -> None:
+    Store(request.options.results).write_table(request.stem(made.name, named_for), {
         "md": render.markdown(made), "tex": render.latex(made), "csv": render.csv(made)})
