@@ -73,8 +73,9 @@ class AEXADFit(CopyPaste, AEFit):
     round: str = param("ceil", "rounding of that share (row 25)", choices=("ceil", "floor"))
     sampler: str = param("share", "anom_frac of every batch, or images drawn with replacement by "
                          "weight (row 25)", choices=("share", "weighted"), before="share")
-    anom_weight: float = param(0.8, "weight of an anomaly for sampler=weighted; a normal image has "
-                               "the rest to 1 (row 25)", low=0.0, high=1.0, before=0.8)
+    anom_weight: float = param(0.8, "weight of an anomaly, all its copies together, for "
+                               "sampler=weighted; a normal image has the rest to 1 (row 25)",
+                               low=0.0, high=1.0, before=0.8)
 
 
 @dataclass(frozen=True)
@@ -272,7 +273,9 @@ class AEXAD:
         p, rng = self.p, np.random.default_rng([self.ctx.seed, 2])
         drawn = {"steps": steps, "batch_size": p.batch_size}
         if p.sampler == "weighted":
-            return draw_weighted(rng, data.normals, data.anomalies, weight=p.anom_weight, **drawn)
+            copies = p.n_raw + (p.n_paste if len(data.normals) else 0)
+            return draw_weighted(rng, data.normals, data.anomalies, weight=p.anom_weight,
+                                 copies=copies, **drawn)
         return draw_batches(rng, data.normals, data.anomalies, anomaly_share=p.anom_frac,
                             rounding=p.round, **drawn)
 

@@ -122,12 +122,13 @@ def _warp(array: np.ndarray, coefficients: tuple[float, ...], resample: int) -> 
 
 
 def draw_weighted(rng: np.random.Generator, normals: np.ndarray, anomalies: np.ndarray, *,
-                  steps: int, batch_size: int, weight: float) -> np.ndarray:
+                  steps: int, batch_size: int, weight: float, copies: int) -> np.ndarray:
     """All batches of a training drawn with replacement: positions (steps, batch_size) int64. Each
-    anomalous image weighs `weight`, each normal one 1 - weight, so that the share of anomalies
-    depends on how many there are of both. Not of the paper: the authors' code (row 25)."""
+    anomalous image weighs `weight`, shared by its `copies`, each normal one 1 - weight, so that the
+    share of anomalies depends on how many images there are of both and not on the augmentation.
+    Not of the paper: the authors' code, which draws images without copies (row 25)."""
     pool = np.concatenate([normals, anomalies])
-    weights = np.repeat([1 - weight, weight], [len(normals), len(anomalies)])
+    weights = np.repeat([1 - weight, weight / copies], [len(normals), len(anomalies)])
     if not weights.any():
         raise UserError("anom_weight: leaves nothing to draw from these training images")
     return rng.choice(pool, (steps, batch_size), p=weights / weights.sum())

@@ -296,6 +296,16 @@ def test_the_weighted_sampler_trains(monkeypatch):
     assert set(np.concatenate(seen)) == {5, 6}  # with all the weight, anomalies alone
 
 
+@pytest.mark.parametrize("copies", [{"n_raw": 1, "n_paste": 0}, {"n_raw": 2, "n_paste": 3}])
+@pytest.mark.parametrize("normals", [40, 0])
+def test_copies_do_not_change_the_share_that_the_weighted_sampler_draws(copies, normals):
+    m = method(dataclasses.replace(LIGHT, sampler="weighted", **copies))
+    data, _ = m.prepare(training_set(normals=normals, anomalies=10))
+    drawn = m.draw(data, 1000)
+    share = 0.8 * 10 / (0.8 * 10 + 0.2 * normals)
+    assert np.isin(drawn, data.anomalies).mean() == pytest.approx(share, abs=0.04)
+
+
 def test_without_the_filter_the_score_is_the_norm_of_e():
     images = training_set().images
     m = method(explain=AEExplain(filter=False))

@@ -121,16 +121,19 @@ def test_one_empty_list_fills_the_batch_from_the_other():
 
 def test_weighted_draws_have_the_share_that_the_weights_give():
     normals, anomalies = np.arange(90), np.arange(100, 110)
-    drawn = draw_weighted(np.random.default_rng(0), normals, anomalies, steps=500, batch_size=16,
-                          weight=0.8)
-    assert drawn.shape == (500, 16) and set(drawn.ravel()) == {*normals, *anomalies}
     share = 0.8 * 10 / (0.8 * 10 + 0.2 * 90)  # 0.31
-    within = np.isin(drawn, anomalies)
-    assert abs(within.mean() - share) < 5 * math.sqrt(share * (1 - share) / drawn.size)
-    assert within.sum(axis=1).std() > 1  # with replacement: no fixed number in a batch
+    for copies in (1, 15):  # an anomaly's weight is shared by its copies
+        several = np.tile(anomalies, copies)
+        drawn = draw_weighted(np.random.default_rng(0), normals, several, steps=500, batch_size=16,
+                              weight=0.8, copies=copies)
+        assert drawn.shape == (500, 16) and set(drawn.ravel()) == {*normals, *anomalies}
+        within = np.isin(drawn, anomalies)
+        assert abs(within.mean() - share) < 5 * math.sqrt(share * (1 - share) / drawn.size)
+        assert within.sum(axis=1).std() > 1  # with replacement: no fixed number in a batch
     none = np.empty(0, np.int64)
     alone = draw_weighted(np.random.default_rng(0), none, anomalies, steps=2, batch_size=3,
-                          weight=0.8)
+                          weight=0.8, copies=1)
     assert set(alone.ravel()) <= set(anomalies)
     with pytest.raises(UserError, match="nothing to draw"):
-        draw_weighted(np.random.default_rng(0), normals, none, steps=2, batch_size=3, weight=1.0)
+        draw_weighted(np.random.default_rng(0), normals, none, steps=2, batch_size=3, weight=1.0,
+                      copies=1)
