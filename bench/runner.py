@@ -182,7 +182,7 @@ class Runner:
         row = {"dataset": fit.dataset, "category": fit.category, "scenario": fit.scenario,
                "method": cell.method, "seed": fit.seed, "status": "done", "reason": "", "note": ""}
         if info is None:
-            return row | dict(zip(("status", "reason"), self._why_not(cell)))
+            return row | dict(zip(("status", "reason"), self.why_not(cell)))
         if getattr(fit.params, "weights", None) == "random":
             row["note"] = "encoder with random weights"
         origin = info["provenance"]
@@ -192,7 +192,8 @@ class Runner:
             "data": info["data_sha256"]}
         return row | external.remarks(info)
 
-    def _why_not(self, cell: Cell) -> tuple[str, str]:
+    def why_not(self, cell: Cell) -> tuple[str, str]:
+        """What is the matter with a cell that isn't stored, in a word or two, and why."""
         fit = cell.fit
         if self.library.locate(fit.dataset, fit.category) is None:
             place = self.library.expected(fit.dataset, fit.category).parent

@@ -4,7 +4,7 @@ stays as in a base. Pure functions of settings and of stored results."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,17 +36,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Point:
-    """An open point; row: of docs/open_points.md."""
+    """An open point; row: of docs/open_points.md; of_normals: nothing to choose where anomalies
+    alone train."""
 
     name: str
     row: str
     choices: tuple[Choice, ...]
+    of_normals: bool = False
 
 
-def _point(name: str, row: str, choices: dict[str, str]) -> Point:
+def _point(name: str, row: str, choices: dict[str, str], of_normals: bool = False) -> Point:
     """Choices: label -> its assignments, separated by spaces."""
     return Point(name, row, tuple(Choice(label, tuple(sets.split()))
-                                  for label, sets in choices.items()))
+                                  for label, sets in choices.items()), of_normals)
 
 
 # Every choice is spelled out, so that it can be taken from any base; those that the base has
@@ -67,11 +69,11 @@ POINTS: tuple[Point, ...] = (
                              "one sum of tanh²": "mask=square_sum"}),
     _point("block", "8", {"conv, tconv": "block=conv_tconv", "tconv, conv": "block=tconv_conv"}),
     _point("augmentation", "22", {"5 raw, 10 pasted": "n_raw=5 n_paste=10",
-                                  "raw only": "n_raw=5 n_paste=0"}),
+                                  "raw only": "n_paste=0"}, of_normals=True),
     _point("pasted", "23", {"anywhere": "position=uniform", "in place": "position=same",
-                            "near its place": "position=jitter"}),
+                            "near its place": "position=jitter"}, of_normals=True),
     _point("batches", "25", {"a third anomalies": "sampler=share",
-                             "weights 0.8, 0.2": "sampler=weighted"}),
+                             "weights 0.8, 0.2": "sampler=weighted"}, of_normals=True),
     Point("split", "44", (Choice("next seed", other_split=1),
                           Choice("the one after", other_split=2))),
     _point("threshold", "30", {"µ+σ": "thr=mean_std", "0.3": "thr=fixed"}),
@@ -113,8 +115,9 @@ class Outcome:
 
     values: metric -> mean over seeds (over categories: of their means). differences: metric ->
     (variant - base, low, high), of the images that both have; low and high are None where there is
-    no interval. grams: emitted by what this variant needs beyond those above it. missing: why there
-    is no value.
+    no interval. grams: emitted by what this variant needs beyond those above it. missing, reason:
+    what is the matter where there is no value, in a word or two, and why. paper: metric -> the
+    published number, where there is one.
     """
 
     variant: Variant
@@ -124,6 +127,8 @@ class Outcome:
     differences: dict[str, tuple[float, float | None, float | None]] = field(default_factory=dict)
     grams: float = math.nan
     missing: str = ""
+    reason: str = ""
+    paper: dict[str, float] = field(default_factory=dict)
 
 
 def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
@@ -138,6 +143,8 @@ def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
     seen = {(made[0].cells, base.metrics)}
     trained, explained = {made[0].cells[0].fit: BASE}, {made[0].cells: BASE}
     for point, choice, settings in more:
+        if point.of_normals and scenario == "anomalies_only":
+            continue
         found = cells(settings, choice.other_split)
         if (found, settings.metrics) in seen:
             continue
@@ -151,14 +158,16 @@ def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
     return made
 
 
-def outcomes(found: Sequence[Variant], store: Store, places: Sequence[tuple[str, str]]
-             ) -> list[Outcome]:
-    """What is stored of every variant, place by place, then over all places."""
+def outcomes(found: Sequence[Variant], store: Store, places: Sequence[tuple[str, str]],
+             why_not: Callable[[Cell], tuple[str, str]]) -> list[Outcome]:
+    """What is stored of every variant, place by place, then over all places. why_not: what is the
+    matter with a cell that isn't stored, and the reason."""
     images = pd.concat([_images(v, store) for v in found], ignore_index=True)
     there = [v.name for v in found if (images["method"] == v.name).any()]
     compared = statistics.compare(images, [(name, BASE) for name in there if name != BASE], PAIRED,
                                   places) if BASE in there else []
-    made = [_outcome(variant, place, store, compared) for place in places for variant in found]
+    made = [_outcome(variant, place, store, compared, why_not)
+            for place in places for variant in found]
     if len(places) > 1:
         made += [_mean([o for o in made if o.variant is v], compared) for v in found]
     return made
@@ -175,17 +184,19 @@ def _images(variant: Variant, store: Store) -> pd.DataFrame:
 
 
 def _outcome(variant: Variant, place: tuple[str, str], store: Store,
-             compared: Sequence[statistics.Comparison]) -> Outcome:
+             compared: Sequence[statistics.Comparison],
+             why_not: Callable[[Cell], tuple[str, str]]) -> Outcome:
     cells = [c for c in variant.cells if (c.fit.dataset, c.fit.category) == place]
     infos = [store.cell_info(cell) for cell in cells]
+    paper = paper_values(*place, cells[0].fit.scenario)
     if not all(infos):
-        reason = next(filter(None, (store.failure(c) for c in cells)), "not computed")
-        return Outcome(variant, *place, missing=reason)
+        missing, reason = why_not(cells[infos.index(None)])
+        return Outcome(variant, *place, missing=missing, reason=reason, paper=paper)
     columns = {metric: variant.settings.metrics.column(metric) for metric in METRICS}
     values = {metric: sum(_number(info["numbers"].get(column)) for info in infos) / len(infos)
               for metric, column in columns.items()}
     return Outcome(variant, *place, values, _differences(variant, place, compared),
-                   sum(_grams(cell, variant, store) for cell in cells))
+                   sum(_grams(cell, variant, store) for cell in cells), paper=paper)
 
 
 def _number(value: Any) -> float:
@@ -208,9 +219,9 @@ def _differences(variant: Variant, place: tuple[str, str],
 def _mean(parts: Sequence[Outcome], compared: Sequence[statistics.Comparison]) -> Outcome:
     """Over all places: the mean of their values."""
     variant = parts[0].variant
-    missing = next((o.missing for o in parts if o.missing), "")
-    if missing:
-        return Outcome(variant, "", "", missing=missing)
+    lacking = next((o for o in parts if o.missing), None)
+    if lacking:
+        return Outcome(variant, "", "", missing=lacking.missing, reason=lacking.reason)
     values = {m: sum(o.values[m] for o in parts) / len(parts) for m in METRICS}
     datasets = {o.dataset for o in parts}
     place = (statistics.ALL if len(datasets) > 1 else datasets.pop(), "")
@@ -218,10 +229,13 @@ def _mean(parts: Sequence[Outcome], compared: Sequence[statistics.Comparison]) -
                    sum(o.grams for o in parts))
 
 
-def paper_values(dataset: str, category: str) -> dict[str, float]:
-    """Metric -> the published number of a category (Tables 2 and 9), where there is one."""
-    found = {m: published("table9" if m == "detection_auc" else "table2", dataset, category, METHOD,
-                          m) for m in METRICS}
+def paper_values(dataset: str, category: str, scenario: str) -> dict[str, float]:
+    """Metric -> the published number of a category (Table 2, where anomalies alone train Table 4;
+    detection Table 9, the standard scenario's), where there is one."""
+    tables = {m: "table4" if scenario == "anomalies_only" else "table2" for m in PAIRED}
+    if scenario == "standard":
+        tables["detection_auc"] = "table9"
+    found = {m: published(table, dataset, category, METHOD, m) for m, table in tables.items()}
     return {m: v for m, v in found.items() if v is not None}
 
 
@@ -234,25 +248,26 @@ HEADS = ["open point", "row", "choice", *METRICS.values(), "ΔAUC", "interval", 
 def grids(made: Sequence[Outcome]) -> list[Grid]:
     """A grid for each place; the base first, then each point's choices."""
     places = list(dict.fromkeys((o.dataset, o.category) for o in made if o.category))
-    return [_grid("/".join(place), [o for o in made if (o.dataset, o.category) == place],
-                  paper_values(*place)) for place in places] + (
-        [_grid(f"mean of {len(places)} categories", [o for o in made if not o.category], {})]
+    return [_grid("/".join(place), [o for o in made if (o.dataset, o.category) == place])
+            for place in places] + (
+        [_grid(f"mean of {len(places)} categories", [o for o in made if not o.category])]
         if len(places) > 1 else [])
 
 
-def _grid(caption: str, made: Sequence[Outcome], paper: dict[str, float]) -> Grid:
+def _grid(caption: str, made: Sequence[Outcome]) -> Grid:
     rows, above = [], None
     for outcome in made:
         v = outcome.variant
         head = [v.point, v.row] if v.point != above else ["", ""]
-        rows.append([*head, v.choice, *_row(outcome, paper)])
+        rows.append([*head, v.choice, *_row(outcome)])
         above = v.point
     return Grid(caption, HEADS, rows, words=3)
 
 
-def _row(outcome: Outcome, paper: dict[str, float]) -> list[str]:
+def _row(outcome: Outcome) -> list[str]:
     if outcome.missing:
-        return [outcome.missing[:40]] + [""] * (len(HEADS) - 4)
+        return [outcome.missing] + [""] * (len(HEADS) - 4)
+    paper = outcome.paper
     cells = [f"{outcome.values[m]:.3f}" for m in METRICS]
     for metric in PAIRED:
         difference, low, high = outcome.differences.get(metric, (None, None, None))
@@ -267,12 +282,12 @@ def table(made: Sequence[Outcome]) -> pd.DataFrame:
     """Tidy: a row per variant and place, all digits."""
     rows = []
     for o in made:
-        paper = paper_values(o.dataset, o.category) if o.category else {}
         row = {"dataset": o.dataset, "category": o.category, "point": o.variant.point,
-               "row": o.variant.row, "choice": o.variant.choice, "missing": o.missing}
+               "row": o.variant.row, "choice": o.variant.choice,
+               "missing": ": ".join(filter(None, (o.missing, o.reason)))}
         for metric in METRICS:
             row[metric] = o.values.get(metric)
-            row[f"{metric}_paper"] = paper.get(metric)
+            row[f"{metric}_paper"] = o.paper.get(metric)
         for metric in PAIRED:
             row |= dict(zip((f"{metric}_difference", f"{metric}_low", f"{metric}_high"),
                             o.differences.get(metric, (None, None, None))))

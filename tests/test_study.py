@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from bench import cli, study
 from bench.images import joined
 from bench.settings import PROTOCOLS, Settings
 from commands import BOTTLE, TINY
+from methods.ae_xad import AEXAD
 
 PLACE = [("mvtec", "bottle")]
 
@@ -121,6 +123,45 @@ def test_stored_shows_what_there_is_and_computes_nothing(done, capsys):
     assert "one sum of tanh²" in shown and "not computed: reduction: one 3×3" in shown
     assert cli.main([*everything, "--stored", "--seeds", "7"]) == 2
     assert "the base is not stored" in capsys.readouterr().err
+
+
+def test_anomalies_alone_stand_beside_table_4_and_have_fewer_points(done, tmp_path, capsys):
+    _, words = done
+    words = [*words[:3], "--results", str(tmp_path), *TINY, *BOTTLE, "--scenario", "anomalies_only"]
+    assert cli.main([*words, "--points", "augmentation,pasted,batches,border"]) == 0
+    assert len(list(tmp_path.glob("fits/*/fit.json"))) == 1  # nothing to paste on, one list to draw
+    table = pd.read_csv(tmp_path / "tables/study-anomalies_only-smoke.csv").set_index("point")
+    assert list(table.index) == ["base", "border"]
+    assert table["auc_paper"]["base"] == 0.777 and np.isnan(table["detection_auc_paper"]["base"])
+    shown = capsys.readouterr().out
+    assert "anomalies only scenario" in shown and "the number in its Table 4" in shown
+
+
+def test_what_could_not_be_computed_says_why(done, tmp_path, monkeypatch, capsys):
+    results, words = done
+    copied = tmp_path / "results"
+    shutil.copytree(results, copied)
+    words = [*words[:3], "--results", str(copied), *TINY, *BOTTLE]
+
+    def broken(*_):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(AEXAD, "fit", broken)
+    assert cli.main([*words, "--points", "output,branch 1"]) == 1
+    table = pd.read_csv(copied / "tables/study-smoke.csv").set_index("choice")
+    assert table["missing"]["sigmoid"] == "failed: RuntimeError: out of luck"
+    assert np.isfinite(table["auc"]["one sum of tanh²"])  # it was stored
+    shown = capsys.readouterr().out
+    assert "failed: RuntimeError: out of luck (bottle, output: none; bottle, output: sigmoid)" in (
+        " ".join(shown.split()))
+
+
+def test_without_images_nothing_is_written(done, tmp_path, capsys):
+    _, words = done
+    assert cli.main(["study", "--data-root", str(tmp_path), "--results", str(tmp_path / "r"), *TINY,
+                     *BOTTLE]) == 2
+    assert f"{tmp_path}: no data of the categories asked for" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
 
 
 def test_mistakes_are_one_line(done, capsys):

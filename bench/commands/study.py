@@ -24,7 +24,7 @@ NOTES = (
     "Δ: the choice − the base, mean over the images that both test, with its bootstrap "
     f"{LEVEL:.0%} interval (BCa, {RESAMPLES} resamples of the paired images within their category, "
     "fixed seed): how much it depends on these images, not on the training's chance",
-    "paper: ours − the number in its Table 2 (detection: Table 9)",
+    "paper: ours − the number in its Table {}",
     "g CO₂: of training and explaining; of explaining alone where the choice needs no training of "
     "its own",
 )
@@ -54,8 +54,10 @@ def run(request: Request) -> int:
         found = [v for v in found if v.name == study.BASE or v.trained_by == study.BASE]
     cells = list(dict.fromkeys(cell for v in found for cell in v.cells))
     runner = Runner(request.options, request.choice)
+    if not any(runner.library.locate(*place) for place in places):
+        raise UserError(f"{request.looked_in}: no data of the categories asked for; --data-root")
     if args.dry_run:
-        print(runner.describe(cells))
+        print("study --stored computes nothing" if args.stored else runner.describe(cells))
         return 0
     if args.stored:
         lacking = [v for v in found if not any(map(runner.store.cell_info, v.cells))]
@@ -65,9 +67,9 @@ def run(request: Request) -> int:
                             f"out --stored")
     else:
         lacking, failures = [], runner.run(cells)
-    made = study.outcomes(found, runner.store, places)
+    made = study.outcomes(found, runner.store, places, runner.why_not)
     page = grids.Page(args.name, _title(request), study.grids(made),
-                      _notes(found, lacking))
+                      _notes(request, made, lacking))
     shown = sys.stdout.isatty()
     print(grids.terminal(page, get_terminal_size().columns if shown else 120))
     runner.store.write_table(request.stem(page.name), {
@@ -114,13 +116,23 @@ def _title(request: Request) -> str:
     parts = [f"protocol {request.settings.protocol}", f"seeds {listed(request.seeds)}"
              if len(request.seeds) > 1 else f"seed {request.seeds[0]}"]
     parts.append(f"{request.settings.fit(study.METHOD).epochs} epochs")
+    if args.scenario:
+        parts.append(f"{args.scenario.replace('_', ' ')} scenario")
     parts += args.set
     title = f"One open point changed at a time, from {', '.join(parts)}"
     return title + (" — EMBEDDED SUITE of generated images" if request.embedded else "")
 
 
-def _notes(found: list[Variant], lacking: list[Variant]) -> list[str]:
-    splits = ["split: the two next seeds, other test images in part: Δ is of those that both test; "
-              "the seed of the training differs, too"]
-    rest = [f"not computed: {'; '.join(v.name for v in lacking)}"] if lacking else []
-    return [*NOTES, *(splits if any(v.shift for v in found) else []), *rest]
+def _notes(request: Request, made: list[study.Outcome], lacking: list[Variant]) -> list[str]:
+    table = "4" if request.args.scenario == "anomalies_only" else "2 (detection: Table 9)"
+    notes = [note.format(table) for note in NOTES]
+    if any(outcome.variant.shift for outcome in made):
+        notes.append("split: the two next seeds, other test images in part: Δ is of those that "
+                     "both test; the seed of the training differs, too")
+    why: dict[str, list[str]] = {}
+    for o in made:
+        if o.missing and o.category:
+            of = why.setdefault(f"{o.missing}: {o.reason}", [])
+            of.append(f"{o.category}, {o.variant.name}")
+    notes += [f"{reason} ({'; '.join(names)})" for reason, names in why.items()]
+    return notes + ([f"not computed: {'; '.join(v.name for v in lacking)}"] if lacking else [])
