@@ -4,6 +4,7 @@ good one: torch.load does not notice a changed byte."""
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from methods.weights import LOAD_ERRORS
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """content: nested dicts and lists of tensors, texts and numbers."""
-    write_file(path, lambda p: torch.save({"sha256": _sha256(content), "content": content}, p))
+    made = io.BytesIO()  # on a full disk torch's own writer hides the system's error
+    torch.save({"sha256": _sha256(content), "content": content}, made)
+    write_file(path, lambda p: p.write_bytes(made.getbuffer()))
 
 
 def read(path: Path, device: torch.device) -> dict[str, Any] | None:

@@ -85,10 +85,18 @@ class RunContext(Context):
         # A checkpoint made elsewhere is not continued: half a fit here and half there is neither.
         self._same = {"digest": digest, "device": provenance.device_name(self.device),
                       "threads": options.threads, "libraries": provenance.libraries()}
-        self._saved = self._read()
-        self.before: dict[str, Any] | None = self._saved and self._saved["emissions"]
+        self._saved: dict[str, Any] | None = None
+        self.before: dict[str, Any] | None = None
         self.meter: Meter | None = None
         self.total = 0
+
+    def resume(self) -> None:
+        """Take up what an interrupted fit left, if it was the same; to be called once the method is
+        made, when it is known which pre-trained weights it uses."""
+        self._same["weights"] = dict(self.weights.used)
+        saved = checkpoint.read(self.path, self.device)
+        if saved and saved.get("same") == self._same:
+            self._saved, self.before = saved, saved["emissions"]
 
     def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
         self.total, start = total, 0
@@ -116,10 +124,6 @@ class RunContext(Context):
                    "state": {name: part.state_dict() for name, part in state.items()}}
         self.store.guard()
         checkpoint.write(self.path, content)
-
-    def _read(self) -> dict[str, Any] | None:
-        saved = checkpoint.read(self.path, self.device)
-        return saved if saved and saved.get("same") == self._same else None
 
 
 def prepare_process(options: Options) -> None:
@@ -173,6 +177,7 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
     info = store.fit_info(fit)
     if info is None:
         method = methods.load(fit.method)(fit.params, todo[0].params, ctx)
+        ctx.resume()
         info = train(fit, method, ctx, category, parts.train, options)
         store.save_fit(fit, method.state_dict(), info)
         progress.say(f"trained in {duration(info['emissions']['seconds'])}")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import cli
-from commands import BOTTLE, run
+from bench import cli, task
+from commands import BOTTLE, heatmaps, run
 
 
 def refused(capsys, code: int) -> str:
@@ -99,17 +99,42 @@ def test_other_images_under_stored_results_are_refused(root, category, tmp_path,
     assert "made from other images than those given now" in error
 
 
-def test_other_weights_under_stored_results_are_refused(root, tmp_path, capsys):
+def two_encoders(folder: Path) -> None:
     from methods.encoders import build_encoder
     from methods.weights import Weights
 
-    words = (*BOTTLE, "--methods", "ae_xad", "--set", "ae_xad.encoder=resnet18")
     for i in range(2):
         torch.manual_seed(i)
         state = build_encoder("resnet18", False, Weights()).state_dict()
-        torch.save(state, tmp_path / f"{i}.pth")
+        torch.save(state, folder / f"{i}.pth")
+
+
+def test_other_weights_under_stored_results_are_refused(root, tmp_path, capsys):
+    words = (*BOTTLE, "--methods", "ae_xad", "--set", "ae_xad.encoder=resnet18")
+    two_encoders(tmp_path)
     assert run(root, tmp_path / "r", *words, "--weights", str(tmp_path / "0.pth")) == 0
     error = refused(capsys, run(root, tmp_path / "r", *words, "--weights",
                                 str(tmp_path / "1.pth")))
     assert "other pre-trained weights than those given now" in error
     assert run(root, tmp_path / "r", *words) == 0  # a stored table needs no weights
+
+
+def test_a_fit_begun_with_other_weights_is_not_continued(root, tmp_path, monkeypatch, capsys):
+    words = (*BOTTLE, "--methods", "ae_xad", "--set", "ae_xad.encoder=resnet18", "--epochs", "4",
+             "--checkpoint-every", "0", "--keep-maps")
+    two_encoders(tmp_path)
+    first, second = (("--weights", str(tmp_path / f"{i}.pth")) for i in range(2))
+
+    def stop(self, epoch, loss):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.RunContext, "report", stop)
+        assert run(root, tmp_path / "r", *words, *first) == 130
+    assert list((tmp_path / "r").rglob("checkpoint.pt"))
+    assert run(root, tmp_path / "r", *words, *second) == 0
+    assert "continues after epoch" not in capsys.readouterr().err
+    assert run(root, tmp_path / "whole", *words, *second) == 0
+    a, b = (heatmaps(tmp_path / name) for name in ("r", "whole"))
+    assert all((a[key] == b[key]).all() for key in b) and a.keys() == b.keys()

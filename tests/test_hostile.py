@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import struct
 import zlib
 from pathlib import Path
@@ -190,6 +191,19 @@ def test_a_checkpoint_comes_back_or_not_at_all(tmp_path):
     assert checkpoint.read(path, cpu) is None
     path.write_bytes(whole[:-30])
     assert checkpoint.read(path, cpu) is None
+
+
+def test_a_checkpoint_on_a_full_disk_is_one_line_and_the_last_one_stays(tmp_path):
+    path, cpu = tmp_path / "c.pt", torch.device("cpu")
+    checkpoint.write(path, {"epoch": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(UserError, match="c.pt: cannot write .*free some space"):
+            checkpoint.write(path, {"epoch": 2, "net": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert checkpoint.read(path, cpu) == {"epoch": 1} and list(tmp_path.iterdir()) == [path]
 
 
 def test_columns_of_a_parquet_file_that_no_cell_has(tmp_path):
