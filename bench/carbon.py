@@ -34,8 +34,9 @@ def measured(records: pd.DataFrame) -> pd.DataFrame:
 def tradeoffs(records: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Each of `metrics` in [0, 1] becomes its trade-off T against the column `grams`, per seed."""
     records = records.copy()
+    grams = records["grams"] if "grams" in records else [math.nan] * len(records)
     for metric in metrics:
-        records[metric] = [tradeoff(e, m) for e, m in zip(records["grams"], records[metric])]
+        records[metric] = [tradeoff(e, m) for e, m in zip(grams, records[metric])]
     return records
 
 

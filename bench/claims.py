@@ -223,7 +223,12 @@ def _make(path: Path, content: bytes) -> int | None:
 
 def _new(path: Path, content: bytes) -> int:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    os.write(file, content)
+    try:
+        os.write(file, content)
+    except OSError:  # a full disk: half a claim would pass for a live owner's
+        os.close(file)
+        path.unlink(missing_ok=True)
+        raise
     return file
 
 

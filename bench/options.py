@@ -19,6 +19,7 @@ from bench.runner import default_device
 from bench.settings import PROTOCOLS, Settings
 from bench.tables import TableDef
 from bench.task import Options
+from datasets import folder
 from datasets.catalog import DATASETS, all_categories
 from datasets.category import Library
 
@@ -29,7 +30,8 @@ def parameter_options(p: argparse._ActionsContainer) -> None:
     """The options that say with which parameters."""
     p.add_argument("--protocol", help=f"parameters: {', '.join(PROTOCOLS)} (default paper; "
                                       f"mini on the embedded suite)")
-    p.add_argument("--epochs", type=int, help="epochs of every method")
+    p.add_argument("--epochs", type=int,
+                   help="epochs of every method (of BGAD: --set bgad.meta_epochs=N)")
     p.add_argument("--set", action="append", default=[], metavar="OWNER.FIELD=VALUE",
                    help="one parameter, OWNER a method, data or metrics; repeatable")
 
@@ -120,10 +122,13 @@ def understand(args: argparse.Namespace) -> Request:
     found = any(library.locate(d, c) for d, c in all_categories(tuple(DATASETS)) if d != "embedded")
     embedded = not found if rows is None else all(d == "embedded" for d, _ in rows)
     results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    check_folder("--results", results)
     external.register(results)
     settings = Settings(args.protocol or ("mini" if embedded else "paper"), args.epochs, args.set)
     check_at_least_one("threads", args.threads)
     check_at_least_one("jobs", 1 if args.jobs is None else args.jobs)
+    if not args.checkpoint_every >= 0:  # NaN neither
+        raise UserError(f"--checkpoint-every {args.checkpoint_every}: must be 0 or more seconds")
     choice = engines.chosen(args.engine, args.jobs, args.scheduler, args.address)
     engines.check_device(choice, args.device)
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
@@ -137,9 +142,29 @@ def understand(args: argparse.Namespace) -> Request:
 def data_root(given: str | None) -> Path:
     """The folder of the datasets; UserError where the one asked for is not there."""
     asked = given or os.environ.get("AEXAD_DATA")
+    option = f"{'--data-root' if given else 'AEXAD_DATA'} {asked}"
     if asked and not Path(asked).is_dir():
-        raise UserError(f"{'--data-root' if given else 'AEXAD_DATA'} {asked}: no such folder")
+        raise UserError(f"{option}: no such folder")
+    dataset = folder.dataset_itself(Path(asked)) if asked else None
+    if dataset:  # MVTec's wood and hazelnut would pass for the datasets of these names
+        raise UserError(f"{option}: holds categories of {dataset} themselves; give the folder that "
+                        f"{DATASETS[dataset].folders[0]}/ is in")
     return Path(asked) if asked else REPOSITORY / "data"
+
+
+def check_folder(option: str, path: Path) -> None:
+    """UserError where a file stands in the way of a folder that may be made later."""
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise UserError(f"{option} {path}: {there} is a file; give a folder")
+
+
+def check_file(option: str, path: str | None) -> None:
+    """UserError where a file that is to be written can't be one."""
+    if path and Path(path).is_dir():
+        raise UserError(f"{option} {path}: is a folder; give a file in it")
+    if path:
+        check_folder(option, Path(path).parent)
 
 
 def chosen_rows(datasets: str | None, categories: str | None) -> list[tuple[str, str]] | None:

@@ -89,8 +89,9 @@ def check(field: dataclasses.Field, value: Any, name: str) -> None:
         raise UserError(f"{name}={value}: expected one of {allowed}")
     low, high = meta.get("low"), meta.get("high")
     if (low is not None and value < low) or (high is not None and value > high):
-        bounds = f"{'' if low is None else low} .. {'' if high is None else high}"
-        raise UserError(f"{name}={value}: outside its range {bounds}")
+        bounds = (f"at least {low}" if high is None else f"at most {high}" if low is None
+                  else f"in its range {low} .. {high}")
+        raise UserError(f"{name}={value}: must be {bounds}")
 
 
 def _convert(kind: type, text: str) -> Any:

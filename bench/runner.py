@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +16,7 @@ from bench.errors import UserError
 from bench.plan import Cell, Fit, by_fit
 from bench.progress import duration
 from bench.schedule import Schedule
-from bench.store import Store
+from bench.store import HEATMAPS, Store
 from bench.task import Job, Options
 from datasets.category import Library, split
 from datasets.folder import GOOD
@@ -23,6 +24,8 @@ from methods.base import Context
 from methods.weights import Weights, WeightsMissing
 
 
+_MODEL_MB = {"fcdd": 23.0, "bgad": 11.0, "ae_xad_vit_finetuned": 345.0,
+             "ae_xad_vit_scratch": 345.0}  # of those far from 2 MB
 POLL = 1.0  # seconds between two looks at workers and at the claims of other runners
 
 
@@ -44,6 +47,12 @@ class Runner:
     def run(self, cells: Sequence[Cell]) -> list[str]:
         """Compute what is pending. Returns what failed, a line each; raises UserError for bad
         input before anything is trained."""
+        if self.options.keep_maps:
+            lacking = sum(self.store.cell_info(c) is not None
+                          and not (self.store.cell_dir(c) / HEATMAPS).exists() for c in cells)
+            if lacking:
+                _say(f"note: {lacking} cells were stored without heatmaps, and stay so; figures "
+                     f"explain them again, --keep-maps with another --results keeps them")
         todo = by_fit(self.pending(cells))
         if todo:  # a table of stored results needs nothing to be written
             self.store.check_writable()
@@ -130,26 +139,35 @@ class Runner:
             return error
         return ctx.weights.used
 
-    def describe(self, cells: Sequence[Cell]) -> str:
-        """What a run would do: `--dry-run`."""
+    def describe(self, cells: Sequence[Cell], names: Mapping[Cell, str] | None = None) -> str:
+        """What a run would do: `--dry-run`. names: what cells are called, in place of their
+        methods."""
         todo = by_fit(self.pending(cells))
         lines = [f"{len(todo)} fits to do, {sum(map(len, todo.values()))} of {len(cells)} cells"]
         rates = self._rates()
-        total, unknown = 0.0, 0
+        total, unknown, megabytes, training = 0.0, 0, 0.0, 0
         for fit, group in todo.items():
             seconds = self._estimate(fit, rates)
             trained = "explain only" if self.store.fit_info(fit) else (
                 "time unknown" if seconds is None else f"about {duration(seconds)}")
-            lines.append(f"  {fit.name}: {', '.join(c.method for c in group)} ({trained})")
+            called = ", ".join((names or {}).get(c, c.method) for c in group)
+            lines.append(f"  {fit.name}: {called} ({trained})")
             total, unknown = total + (seconds or 0), unknown + (seconds is None)
+            megabytes += self._megabytes(fit, len(group))
+            training += seconds != 0
         if unknown:
             lines.append(f"time: no stored fit to estimate {unknown} of them from")
         if todo and unknown < len(todo):
-            seconds = total / (self.choice.jobs or 1)
+            seconds = total / min(self.choice.jobs or 1, max(1, training))
             lines.append(f"time: about {duration(seconds)}, from stored fits")
-        megabytes = 2 * len(todo)  # a model of AE-XAD takes 1.2 MB, a cell 0.1 MB
-        lines.append(f"disk: about {megabytes} MB under {self.options.results}")
+        lines.append(f"disk: about {math.ceil(megabytes)} MB under {self.options.results}")
         return "\n".join(lines)
+
+    def _megabytes(self, fit: Fit, cells: int) -> float:
+        model = 0.0 if self.store.fit_info(fit) else _MODEL_MB.get(fit.method, 2.0)
+        tested = sum(not i.in_train for i in self.library.scan(fit.dataset, fit.category))
+        heatmaps = 4e-6 * tested * fit.data.size ** 2 if self.options.keep_maps else 0.0
+        return model + cells * (0.1 + heatmaps)
 
     def _rates(self) -> dict[tuple, float]:
         """Seconds per epoch and training image of stored fits, by method, encoder and size."""

@@ -90,6 +90,8 @@ class Settings:
             owner, _, field = name.partition(".")
             self._protocol.setdefault(owner, {})[field] = value
         if epochs is not None:
+            if epochs < 1:
+                raise UserError(f"--epochs {epochs}: must be at least 1")
             self._assign(f"{ANY}.epochs={epochs}")
         for text in sets:
             self._assign(text)

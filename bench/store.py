@@ -26,7 +26,7 @@ from bench.json_files import read_object
 from bench.plan import Cell, Fit
 from methods.weights import LOAD_ERRORS
 
-FIT, CELL = "fit.json", "cell.json"
+FIT, CELL, HEATMAPS = "fit.json", "cell.json", "heatmaps.npy"
 SHAPES = {FIT: shapes.FIT, CELL: shapes.CELL}
 
 
@@ -209,6 +209,6 @@ class Store:
             def write(path: Path) -> None:
                 with open(path, "wb") as file:
                     np.save(file, heatmaps)
-            write_file(folder / "heatmaps.npy", write)
+            write_file(folder / HEATMAPS, write)
         self.guard()
         write_json(folder / CELL, {"status": "done", **info})

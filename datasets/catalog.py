@@ -46,7 +46,7 @@ DATASETS: dict[str, Dataset] = {
         "BTAD", ("btad", "BTAD", "BTech_Dataset_transformed"),
         {f"btad_{n}": (n, f"btad_{n}") for n in ("01", "02", "03")}, good=("ok", "good")),
     # For the three small sets the paper's "three of each type" can't be: Table 3's fractions are
-    # k/25, k/15 and k/7, so 25, 15 and 7 anomalies are tested and the others train (adapters 5.5).
+    # k/25, k/15 and k/7, so 25, 15 and 7 anomalies are tested and the others train (row 44).
     "wood": Dataset("Wood", ("wood",), {"wood": ("", "wood")},
                     train_anomalies=51, grey_masks=True),
     "hazelnut": Dataset("Hazelnut", ("hazelnut",), {"hazelnut": ("", "hazelnut")},

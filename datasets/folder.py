@@ -47,6 +47,16 @@ def expected(root: Path, dataset: str, category: str) -> Path:
     return root / spec.folders[0] / spec.categories[category][0]
 
 
+def dataset_itself(root: Path) -> str | None:
+    """The dataset whose categories lie in a would-be data root itself, one folder too high."""
+    for name, spec in DATASETS.items():
+        if name != "embedded" and not any((root / folder).is_dir() for folder in spec.folders):
+            names = {n for c, each in spec.categories.items() if c not in DATASETS for n in each}
+            if any(n and (root / n / "train").is_dir() for n in names):
+                return name
+    return None
+
+
 def scan(folder: Path, good: tuple[str, ...]) -> list[Item]:
     """All items of a category, training first, sorted by folder and file name.
 

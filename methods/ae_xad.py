@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench import maps
+from bench.errors import UserError
+from bench.params import param
 from methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
 from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from methods.encoders import ENCODERS, build_encoder
 from methods.memory import Steps
-from bench.params import param
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
@@ -111,6 +112,10 @@ class AEExplain:
     score: str = param("e", "error in the score: e * F_k(e) as in Equation 4, the same of the "
                        "normalised one, or e itself, unfiltered (row 43)",
                        choices=("e", "e_norm", "plain"), before="e")
+
+    def __post_init__(self) -> None:
+        if self.k_max is not None and self.k_min > self.k_max:
+            raise UserError(f"k_min={self.k_min} is above k_max={self.k_max}; exchange them")
 
 
 class Decoder(nn.Module):

@@ -69,8 +69,11 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
-        reason = first_line(error, "damaged")[:200]
-        raise UserError(f"{path}: not a readable weights file ({reason}); fetch it again") from None
+        # torch's own words on a pickle that it doesn't trust advise to trust it
+        reason = ("no tensors alone" if isinstance(error, pickle.UnpicklingError)
+                  else first_line(error, "damaged")[:200])
+        raise UserError(f"{path}: not a readable weights file ({reason}); give the published .pth, "
+                        f".pt or .safetensors file, or fetch it again") from None
     if not isinstance(state, dict) or not all(_plain(*item) for item in state.items()):
         raise UserError(f"{path}: not a state dict of tensors; give the published weights file")
     return state

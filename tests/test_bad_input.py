@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def test_unknown_words(root, tmp_path, capsys):
             (("--seeds", "forty"), "--seeds forty: expected whole numbers"),
             (("--device", "gpu"), "--device gpu: expected cpu or cuda"),
             (("--threads", "0"), "--threads 0: must be at least 1"),
+            (("--epochs", "0"), "--epochs 0: must be at least 1"),
+            (("--checkpoint-every", "nan"), "--checkpoint-every nan: must be 0 or more"),
+            (("--set", "ae_xad.lr=-1"), "ae_xad.lr=-1.0: must be at least 0.0"),
+            (("--set", "ae_xad.k_min=9", "--set", "ae_xad.k_max=5"), "k_min=9 is above k_max=5"),
+            (("--save-baseline", str(tmp_path)), "is a folder; give a file in it"),
             (("--country", "XYZ"), "--country XYZ: no energy mix"),
             (("--set", "ae_xad.epoch=1"), "did you mean 'epochs'?"),
             (("--weights", "/no/where"), "--weights /no/where: no such file or folder")]:
@@ -40,6 +46,21 @@ def test_unknown_words(root, tmp_path, capsys):
 
 def test_data_root_that_does_not_exist(tmp_path, capsys):
     assert "/nowhere: no such folder" in refused(capsys, run(Path("/nowhere"), tmp_path / "r"))
+
+
+def test_the_folder_of_a_dataset_is_no_data_root(root, tmp_path, capsys):
+    shutil.copytree(root / "mvtec/bottle", root / "mvtec/wood")  # not the dataset Wood
+    error = refused(capsys, run(root / "mvtec", tmp_path / "r", "--datasets", "wood", "--dry-run"))
+    assert error.endswith("mvtec: holds categories of mvtec themselves; give the folder that "
+                          "mvtec/ is in")
+    assert run(root, tmp_path / "r", "--datasets", "mvtec", "--dry-run") == 0
+
+
+def test_weights_that_are_no_weights(root, tmp_path, capsys):
+    (tmp_path / "w.pth").write_text("# read me")
+    words = ("--weights", str(tmp_path / "w.pth"), "--set", "*.encoder=resnet18")
+    error = refused(capsys, run(root, tmp_path / "r", *words))
+    assert "not a readable weights file" in error and "weights_only" not in error
 
 
 @pytest.mark.parametrize("spoil, message", [
@@ -68,8 +89,9 @@ def test_weights_of_another_architecture(root, tmp_path, capsys):
 
 def test_results_that_can_not_be_written(root, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    error = refused(capsys, run(root, tmp_path / "file" / "results"))
-    assert "file/results" in error and "cannot write" in error
+    for results in (tmp_path / "file", tmp_path / "file" / "results"):
+        error = refused(capsys, run(root, results, "--dry-run"))
+        assert f"--results {results}: {tmp_path / 'file'} is a file" in error
 
 
 def test_disk_full_while_writing_loses_nothing_finished(root, tmp_path, capsys):

@@ -137,6 +137,15 @@ def test_stored_results_of_any_table_can_be_watched(tmp_path, capsys):
     assert "not stored with the parameters of now" in capsys.readouterr().out
 
 
+def test_a_dry_run_trains_and_writes_nothing(smoke, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "_train", lambda *a: pytest.fail("trained"))
+    path = tmp_path / "new.json"
+    assert cli.main(["check", "--baseline", str(smoke), "--dry-run"]) == 0
+    assert cli.main(["check", "--update", "--baseline", str(path), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "1 fits to do" in out and "3 times: 10 fits to do, 16 of 16" in out and not path.exists()
+
+
 def test_a_failed_training_is_red(smoke, monkeypatch, capsys):
     def fail(*_):
         raise RuntimeError("no")

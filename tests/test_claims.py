@@ -13,6 +13,7 @@ import time
 import pytest
 
 from bench import claims
+from bench.errors import UserError
 from bench.claims import Held, Lost, Watch, look, take, taken
 
 FORK = multiprocessing.get_context("fork")
@@ -194,6 +195,18 @@ def compete(folders, expired, seed, log, start, end) -> None:
     for claim in mine:
         claim.check()
         claim.release()
+
+
+def test_a_full_disk_leaves_no_half_claim(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claims.os, "write", full)
+        with pytest.raises(UserError, match="No space left"):
+            claims.take(tmp_path / "f")
+    assert list((tmp_path / "f").iterdir()) == []
+    claims.take(tmp_path / "f").release()
 
 
 def test_of_many_claims_each_has_exactly_one_owner(tmp_path):

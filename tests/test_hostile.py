@@ -149,7 +149,7 @@ def test_a_failed_result_says_why_or_is_damaged():
 def test_a_model_file_can_not_ask_for_a_huge_network():
     from dataclasses import asdict
     values = {**asdict(BGADFit()), "blocks": 99_999}
-    with pytest.raises(UserError, match="blocks=99999: outside its range 1 .. 64"):
+    with pytest.raises(UserError, match="blocks=99999: must be in its range 1 .. 64"):
         params.from_json(BGADFit, values, "model.json: fit")
 
 

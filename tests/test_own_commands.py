@@ -300,7 +300,7 @@ def _tensors(write):
     (_facts(fit__rotate=True), "rotate=True: not a value"),
     (_facts(fit__lr=float("inf")), "Infinity is no number"),
     (_facts(fit__hook="import os"), "unknown: ['hook']"),
-    (_facts(data__size=10**9), "size=1000000000: outside its range"),
+    (_facts(data__size=10**9), "size=1000000000: must be in its range"),
     (_facts(weights={}), "other pre-trained weights"),
     (_facts(fit__reduce="three_conv"), "not tensors of ae_xad"),
     (lambda f: (f / model.TENSORS).unlink(), "cannot be read"),

@@ -98,6 +98,12 @@ def test_tables_dry_run_counts_a_cell_once(root, tmp_path, capsys):
     assert not (tmp_path / "r").exists()
 
 
+def test_tables_without_a_finished_cell_say_why(tmp_path, capsys):
+    for name in ("table5", "table7"):
+        assert run(tmp_path, tmp_path / "r", *TWO, table=name) == 0
+        assert "no data" in capsys.readouterr().out
+
+
 def test_one_method_has_no_pairs(done, capsys):
     one = (*BOTTLE, "--methods", "ae_xad")
     assert run(*done, *one, table="table3") == 2
@@ -264,3 +270,5 @@ def test_export_of_nothing_or_into_a_folder_is_said(done, tmp_path, capsys):
     assert "no finished cell there" in capsys.readouterr().err
     assert export(done[1], "--out", str(tmp_path)) == 2
     assert "is a folder" in capsys.readouterr().err
+    assert export(done[1], "--out", str(tmp_path / "x.xlsx")) == 2
+    assert "x.xlsx: name it .csv or .parquet, or give --format" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -107,6 +108,26 @@ def test_dry_run_writes_nothing(root, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 fits to do, 4 of 4 cells" in out and "disk: about" in out
     assert not (tmp_path / "r").exists()
+
+
+def test_dry_run_estimates_from_what_is_stored(root, tmp_path, capsys):
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae") == 0
+    said = []
+    for words in ((), ("--jobs", "8"), ("--keep-maps", "--set", "data.size=256")):
+        capsys.readouterr()
+        assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae", "--epochs", "1000",
+                   "--dry-run", *words) == 0
+        said.append(capsys.readouterr().out.splitlines())
+    assert said[0][-2].startswith("time: about ") and said[0] == said[1]  # one fit, one job
+    n = 3 + 10  # test images: (13 maps of 256 x 256 float32 are 3.4 MB) + 2 MB + 0.1 MB
+    assert f"about {math.ceil(n * 256 ** 2 * 4e-6 + 2.1)} MB" in said[2][-1]
+
+
+def test_keep_maps_says_what_it_can_not_keep_any_more(root, tmp_path, capsys):
+    words = (*BOTTLE, "--methods", "ae_xad")
+    assert run(root, tmp_path / "r", *words) == 0
+    assert run(root, tmp_path / "r", *words, "--keep-maps") == 0
+    assert "1 cells were stored without heatmaps" in capsys.readouterr().err
 
 
 def test_status_and_methods(root, tmp_path, capsys):

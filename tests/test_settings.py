@@ -75,7 +75,7 @@ def test_values_are_read_by_type():
     ("ae_xd.epochs=3", r"unknown 'ae_xd'; did you mean 'ae_xad'\?"),
     ("ae_xad.epoch=3", r"no field 'epoch'; did you mean 'epochs'\?"),
     ("ae_xad.epochs=many", "expected a whole number"),
-    ("ae_xad.epochs=0", "outside its range 1"),
+    ("ae_xad.epochs=0", "must be in its range 1"),
     ("ae_xad.lr=nan", "expected a number"),
     ("ae_xad.lr=1/0", "expected a number"),
     ("ae_xad.freeze=perhaps", "expected true or false"),

@@ -167,6 +167,8 @@ def test_without_images_nothing_is_written(done, tmp_path, capsys):
 def test_mistakes_are_one_line(done, capsys):
     results, words = done
     for more, message in [(("--points", "reductoin"), "did you mean 'reduction'?"),
+                          (("--name", "../x"), "--name '../x': expected letters"),
+                          (("--name", ""), "--name '': expected letters"),
                           (("--methods", "fcdd"), "the open points are AE-XAD's")]:
         assert cli.main([*words, *more]) == 2
         assert message in capsys.readouterr().err

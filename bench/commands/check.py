@@ -59,6 +59,9 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"{args.baseline}: nothing of it is asked for; it has "
                         f"{', '.join(sorted({check.name(e) for e in content['cells']}))}"[:300])
     cells = cells_of(entries, request.settings, args.baseline)
+    if args.dry_run:
+        print("check --stored computes nothing" if args.stored else _describe(request, cells))
+        return 0
     if args.stored:
         return compare(entries, cells, Store(request.options.results))
     with tempfile.TemporaryDirectory() as folder:
@@ -109,6 +112,12 @@ def _train(request: Request, cells: Sequence[Cell], folder: Path, threads: int
     return failures, runner.store
 
 
+def _describe(request: Request, cells: Sequence[Cell]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        options = dataclasses.replace(request.options, results=Path(folder))
+        return Runner(options, request.choice).describe(cells)
+
+
 def compare(entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> int:
     """Print what moved; the exit status."""
     found, apart = [], []
@@ -144,6 +153,9 @@ def update(args: argparse.Namespace) -> int:
     if not threads:
         raise UserError(f"--repeat {args.repeat}: expected numbers of threads such as 1,2,1")
     cells = _wanted(request)
+    if args.dry_run:
+        print(f"{len(threads)} times: {_describe(request, cells)}")
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         runs = []
         for i, n in enumerate(threads):

@@ -134,7 +134,7 @@ def _lacking(request: Request, records: pd.DataFrame, scenario: str) -> list[str
 
 def _remedy(request: Request, todo: pd.DataFrame, scenario: str) -> str:
     args = request.args
-    command = [COMMAND, TABLE, "--methods", ",".join(dict.fromkeys(todo["method"])),
+    command = [TABLE, "--methods", ",".join(dict.fromkeys(todo["method"])),
                "--seeds", ",".join(map(str, dict.fromkeys(todo["seed"])))]
     if scenario != TABLES[TABLE].scenario:
         command += ["--scenario", scenario]
@@ -142,7 +142,8 @@ def _remedy(request: Request, todo: pd.DataFrame, scenario: str) -> str:
                    "weights"):
         if getattr(args, option) is not None:
             command += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
-    return shlex.join(command + [word for text in args.set for word in ("--set", text)])
+    command += [word for text in args.set for word in ("--set", text)]
+    return f"{COMMAND} {shlex.join(command)}"
 
 
 def _write(request: Request, report: Report) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.export import everything
+from bench.options import check_file
 from bench.provenance import REPOSITORY
 from bench.store import Store, write_file
 
@@ -27,10 +28,11 @@ def register(commands: argparse._SubParsersAction) -> None:
 def export(args: argparse.Namespace) -> int:
     results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
     ending = Path(args.out).suffix[1:] if args.out else ""
-    kind = args.format or (ending if ending in FORMATS else "csv")
+    check_file("--out", args.out)
+    if ending not in FORMATS and args.out and not args.format:
+        raise UserError(f"--out {args.out}: name it .csv or .parquet, or give --format")
+    kind = args.format or ending or "csv"
     out = Path(args.out) if args.out else results / f"images.{kind}"
-    if out.is_dir():
-        raise UserError(f"--out {out}: is a folder; give a file in it")
     images = everything(Store(results))
     if images.empty:
         raise UserError(f"{results}: no finished cell there; give --results, or make a table first")

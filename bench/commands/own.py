@@ -22,7 +22,7 @@ from bench.options import (COMMAND, Request, check_at_least_one, device, machine
                            table_cells, understand, work_options)
 from bench.plan import Cell
 from bench.runner import Runner
-from bench.store import write_file, write_json
+from bench.store import HEATMAPS, write_file, write_json
 from bench.tables import TABLES, TableDef
 from datasets.folder import EXTENSIONS
 from datasets.images import read_image, read_rgb
@@ -119,7 +119,7 @@ def _heatmaps(cell: Cell, runner: Runner) -> np.ndarray | None:
     be done here."""
     from bench.figures import stored
 
-    path = runner.store.cell_dir(cell) / "heatmaps.npy"
+    path = runner.store.cell_dir(cell) / HEATMAPS
     try:
         maps, side = read_npy(path), cell.fit.data.size
         if maps.dtype == np.float32 and maps.shape[1:] == (side, side):

@@ -4,6 +4,7 @@ paper?"""
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from shutil import get_terminal_size
 from bench import baseline, grids, study
 from bench.errors import UserError, nearest
 from bench.notes import listed
-from bench.options import COMMAND, Request, understand, words, work_options
+from bench.options import COMMAND, Request, check_file, understand, words, work_options
 from bench.runner import Runner
 from bench.settings import Settings
 from bench.statistics import LEVEL, RESAMPLES
@@ -47,6 +48,9 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run(request: Request) -> int:
     """Compute every variant's cells, print the table and write it under results/tables."""
     args = request.args
+    if not re.fullmatch(r"\w[\w.-]*", args.name):
+        raise UserError(f"--name '{args.name}': expected letters, digits, _, - and .")
+    check_file("--save-baseline", args.save_baseline)
     places = _places(request)
     found = study.variants(request.settings, _changed(request), places,
                            args.scenario or "standard", request.seeds)
@@ -57,7 +61,9 @@ def run(request: Request) -> int:
     if not any(runner.library.locate(*place) for place in places):
         raise UserError(f"{request.looked_in}: no data of the categories asked for; --data-root")
     if args.dry_run:
-        print("study --stored computes nothing" if args.stored else runner.describe(cells))
+        names = {cell: v.name for v in reversed(found) for cell in v.cells}
+        print("study --stored computes nothing" if args.stored
+              else runner.describe(cells, names))
         return 0
     if args.stored:
         lacking = [v for v in found if not any(map(runner.store.cell_info, v.cells))]
@@ -98,11 +104,10 @@ def _changed(request: Request) -> Iterator[tuple[Point, Choice, Settings]]:
     """The base with one point changed, in the order of the points."""
     args, base = request.args, request.settings
     known = {point.name: point for point in study.POINTS}
-    wanted = [w.strip() for w in args.points.split(",")] if args.points else list(known)
+    wanted = [w.strip() for w in (args.points or "").split(",") if w.strip()] or list(known)
     for name in wanted:
         if name not in known:
-            raise UserError(f"--points: unknown point '{name}'{nearest(name, known)}; known: "
-                            f"{', '.join(known)}")
+            raise UserError(f"--points: unknown point '{name}'{nearest(name, known)}")
     if args.methods and words(args.methods) != [study.METHOD]:
         raise UserError(f"--methods {args.methods}: the open points are AE-XAD's; leave it out")
     for name in wanted:

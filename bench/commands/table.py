@@ -15,7 +15,7 @@ import methods
 from bench import alone, baseline, carbon, render, winrates
 from bench.errors import UserError
 from bench.images import per_image
-from bench.options import COMMAND, Request, table_cells, understand, work_options
+from bench.options import COMMAND, Request, check_file, table_cells, understand, work_options
 from bench.plan import Cell
 from bench.runner import Runner
 from bench.store import Store
@@ -66,6 +66,7 @@ def tables(request: Request) -> int:
 def table(request: Request, definition: TableDef) -> int:
     """Compute what the table needs, print it and write it under results/tables."""
     args = request.args
+    check_file("--save-baseline", args.save_baseline)
     named_for, definition = definition.scenario, definition.under(args.scenario)
     cells, rows, names = table_cells(request, definition)
     if definition.shows == "winrates" and not _pairs(request, definition):
