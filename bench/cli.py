@@ -46,7 +46,9 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
     first = words[0] if words else "--help"
     if not first.startswith("-") and first not in commands:
         raise UserError(f"unknown command '{first}'{nearest(first, [*commands, 'test'])}")
-    args = everything.parse_args(words or ["--help"])
+    args, rest = everything.parse_known_args(words or ["--help"])
+    if rest:  # argparse itself would point to the help of all commands
+        commands[args.command].error(f"unrecognized arguments: {' '.join(rest)}")
     args.words = list(words)
     return args
 

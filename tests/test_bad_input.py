@@ -44,6 +44,13 @@ def test_unknown_words(root, tmp_path, capsys):
     assert not (tmp_path / "r" / "fits").exists()
 
 
+def test_an_unknown_option_leads_to_the_commands_own_help(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["table2", "--stroed"])
+    error = capsys.readouterr().err
+    assert "unrecognized arguments: --stroed" in error and "table2 --help" in error
+
+
 def test_data_root_that_does_not_exist(tmp_path, capsys):
     assert "/nowhere: no such folder" in refused(capsys, run(Path("/nowhere"), tmp_path / "r"))
 
