@@ -116,8 +116,7 @@ class Outcome:
     values: metric -> mean over seeds (over categories: of their means). differences: metric ->
     (variant - base, low, high), of the images that both have; low and high are None where there is
     no interval. grams: emitted by what this variant needs beyond those above it. missing, reason:
-    what is the matter where there is no value, in a word or two, and why. paper: metric -> the
-    published number, where there is one.
+    what is the matter where there is no value, in a word or two, and why.
     """
 
     variant: Variant
@@ -128,7 +127,12 @@ class Outcome:
     grams: float = math.nan
     missing: str = ""
     reason: str = ""
-    paper: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def paper(self) -> dict[str, float]:
+        """Metric -> the published number of the category, where there is one."""
+        scenario = self.variant.cells[0].fit.scenario
+        return paper_values(self.dataset, self.category, scenario) if self.category else {}
 
 
 def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
@@ -188,15 +192,14 @@ def _outcome(variant: Variant, place: tuple[str, str], store: Store,
              why_not: Callable[[Cell], tuple[str, str]]) -> Outcome:
     cells = [c for c in variant.cells if (c.fit.dataset, c.fit.category) == place]
     infos = [store.cell_info(cell) for cell in cells]
-    paper = paper_values(*place, cells[0].fit.scenario)
     if not all(infos):
         missing, reason = why_not(cells[infos.index(None)])
-        return Outcome(variant, *place, missing=missing, reason=reason, paper=paper)
+        return Outcome(variant, *place, missing=missing, reason=reason)
     columns = {metric: variant.settings.metrics.column(metric) for metric in METRICS}
     values = {metric: sum(_number(info["numbers"].get(column)) for info in infos) / len(infos)
               for metric, column in columns.items()}
     return Outcome(variant, *place, values, _differences(variant, place, compared),
-                   sum(_grams(cell, variant, store) for cell in cells), paper=paper)
+                   sum(_grams(cell, variant, store) for cell in cells))
 
 
 def _number(value: Any) -> float:
