@@ -113,12 +113,12 @@ def killed(field: Field, rng: random.Random, results: Path) -> tuple[int, list[s
     kills, wanted, latest = 0, rng.randint(1, 5), field.seconds
     while kills < wanted:
         child = field.start(results)
-        killed = child.kill_after(rng.uniform(0.02, 1.0) * latest)
+        hit = child.kill_after(rng.uniform(0.02, 1.0) * latest)
         before = finished(results)
-        kills += killed
-        if not killed and kills:
-            break
-        if not killed:
+        kills += hit
+        if not hit:
+            if kills:
+                break
             shutil.rmtree(results)
             latest /= 2
     lost = field.ended(results)
