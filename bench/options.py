@@ -51,6 +51,11 @@ def data_root_option(p: argparse._ActionsContainer) -> None:
     p.add_argument("--data-root", help="folder of the datasets (default $AEXAD_DATA, else data/)")
 
 
+def results_option(p: argparse._ActionsContainer) -> None:
+    p.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
+                                     "results/)")
+
+
 def machine_options(p: argparse._ActionsContainer) -> None:
     """The options that say what networks run on and start from."""
     p.add_argument("--weights", help="folder of pre-trained weights, looked into first; or a "
@@ -73,8 +78,7 @@ def work_options() -> argparse.ArgumentParser:
     parameter_options(what)
     how = p.add_argument_group("how to compute it")
     data_root_option(how)
-    how.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
-                                       "results/)")
+    results_option(how)
     machine_options(how)
     how.add_argument("--jobs", type=int, help="fits at a time (default 1)")
     how.add_argument("--engine", choices=engines.NAMES, help="what runs them: processes of this "
@@ -121,8 +125,7 @@ def understand(args: argparse.Namespace) -> Request:
     library = Library(root, cache)
     found = any(library.locate(d, c) for d, c in all_categories(tuple(DATASETS)) if d != "embedded")
     embedded = not found if rows is None else all(d == "embedded" for d, _ in rows)
-    results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
-    check_folder("--results", results)
+    results = results_folder(args.results)
     external.register(results)
     settings = Settings(args.protocol or ("mini" if embedded else "paper"), args.epochs, args.set)
     check_at_least_one("threads", args.threads)
@@ -152,6 +155,13 @@ def data_root(given: str | None) -> Path:
     return Path(asked) if asked else REPOSITORY / "data"
 
 
+def results_folder(given: str | None) -> Path:
+    """The folder of the results, which need not be there; UserError where it can't be a folder."""
+    results = Path(given or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    check_folder("--results", results)
+    return results
+
+
 def check_folder(option: str, path: Path) -> None:
     """UserError where a file stands in the way of a folder that may be made later."""
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
@@ -162,7 +172,7 @@ def check_folder(option: str, path: Path) -> None:
 def check_file(option: str, path: str | None) -> None:
     """UserError where a file that is to be written can't be one."""
     if path and Path(path).is_dir():
-        raise UserError(f"{option} {path}: is a folder; give a file in it")
+        raise UserError(f"{option} {path}: is a folder; name a file in it")
     if path:
         check_folder(option, Path(path).parent)
 

@@ -35,7 +35,7 @@ def test_unknown_words(root, tmp_path, capsys):
             (("--checkpoint-every", "nan"), "--checkpoint-every nan: must be 0 or more"),
             (("--set", "ae_xad.lr=-1"), "ae_xad.lr=-1.0: must be at least 0.0"),
             (("--set", "ae_xad.k_min=9", "--set", "ae_xad.k_max=5"), "k_min=9 is above k_max=5"),
-            (("--save-baseline", str(tmp_path)), "is a folder; give a file in it"),
+            (("--save-baseline", str(tmp_path)), "is a folder; name a file in it"),
             (("--country", "XYZ"), "--country XYZ: no energy mix"),
             (("--set", "ae_xad.epoch=1"), "did you mean 'epochs'?"),
             (("--weights", "/no/where"), "--weights /no/where: no such file or folder")]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from shutil import get_terminal_size
 
 from bench import paper
-from bench.errors import UserError
-from bench.provenance import REPOSITORY
+from bench.options import check_file, results_folder, results_option
 from bench.store import write_file, write_json
 
 FILE_WIDTH = 120  # columns, where the output goes to a file
@@ -25,8 +23,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--out", metavar="FILE", help="the report in Markdown (default: "
                                                  "tables/audit.md in the results)")
     p.add_argument("--json", metavar="FILE", help="write the findings as JSON too")
-    p.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
-                                     "results/)")
+    results_option(p)
     p.set_defaults(run=lambda args: audit(args.out, args.json, args.results))
 
 
@@ -34,11 +31,9 @@ def audit(out: str | None, json: str | None, results: str | None) -> int:
     """Print the report and write it. Always 0: findings are no failures."""
     from bench.audit import audit, report  # scipy's statistics, which nothing else needs
 
-    root = Path(results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
-    place = Path(out) if out else root / "tables" / "audit.md"
-    for option, path in (("--out", place), ("--json", Path(json) if json else None)):
-        if path and path.is_dir():
-            raise UserError(f"{option} {path}: is a folder; name a file in it")
+    place = Path(out) if out else results_folder(results) / "tables" / "audit.md"
+    check_file("--out", str(place))
+    check_file("--json", json)
     checks = audit(paper.tables())
     width = get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
     print(report.terminal(checks, width), end="")

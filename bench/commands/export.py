@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.export import everything
-from bench.options import check_file
-from bench.provenance import REPOSITORY
+from bench.options import check_file, results_folder, results_option
 from bench.store import Store, write_file
 
 FORMATS = ("csv", "parquet")
@@ -18,15 +16,14 @@ FORMATS = ("csv", "parquet")
 def register(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("export", help="everything stored as one table, a row per image and "
                                            "cell")
-    p.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
-                                     "results/)")
+    results_option(p)
     p.add_argument("--format", choices=FORMATS, help="default: the ending of --out, else csv")
     p.add_argument("--out", metavar="FILE", help="default: images.csv in the folder of results")
     p.set_defaults(run=export)
 
 
 def export(args: argparse.Namespace) -> int:
-    results = Path(args.results or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    results = results_folder(args.results)
     ending = Path(args.out).suffix[1:] if args.out else ""
     check_file("--out", args.out)
     if ending not in FORMATS and args.out and not args.format:
