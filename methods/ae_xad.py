@@ -19,6 +19,7 @@ from bench.errors import UserError
 from bench.params import param
 from methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
 from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from methods.batch_norm import accurate
 from methods.encoders import ENCODERS, build_encoder
 from methods.memory import Steps
 
@@ -206,13 +207,13 @@ class AEXAD:
 
     fit_params = AEXADFit
     explain_params = AEExplain
-    version = 1
+    version = 2
     clip: float | None = None  # largest norm of the gradient; the paper names none
 
     def __init__(self, fit: AEXADFit, explain: AEExplain, ctx: Context) -> None:
         self.p, self.q, self.ctx = fit, explain, ctx
         torch.manual_seed(ctx.seed)  # the decoder's initial weights
-        self.net = self.build().to(ctx.device, memory_format=torch.channels_last)
+        self.net = accurate(self.build()).to(ctx.device, memory_format=torch.channels_last)
         self.steps = Steps(self.net)
 
     def build(self) -> AutoEncoder:
@@ -406,7 +407,7 @@ class PlainAE(AEXAD):
     points to one that was hardly trained; this one is trained for the full number of epochs."""
 
     fit_params = AEFit
-    version = 1
+    version = 2
 
     @staticmethod
     def skip(scenario: str) -> str | None:

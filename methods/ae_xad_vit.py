@@ -160,7 +160,7 @@ class AEXADViT(AEXAD):
 
     fit_params = ViTFit
     explain_params = ViTExplain
-    version = 1
+    version = 2
     encoder_fixed = False  # gradients pass through a frozen transformer to the stem before it
 
     def build(self) -> AutoEncoder:

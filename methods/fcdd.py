@@ -18,6 +18,7 @@ from torch import nn
 
 from bench.params import param
 from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from methods.batch_norm import accurate
 from methods.encoders import ENCODERS, build_encoder
 from methods.receptive import fields, gaussian_matrix
 
@@ -205,12 +206,13 @@ class FCDD:
 
     fit_params = FCDDFit
     explain_params = FCDDExplain
-    version = 1
+    version = 2
 
     def __init__(self, fit: FCDDFit, explain: FCDDExplain, ctx: Context) -> None:
         self.p, self.q, self.ctx = fit, explain, ctx
         torch.manual_seed(ctx.seed)  # the head's initial weights
-        self.net = Network(fit, ctx).to(ctx.device, memory_format=torch.channels_last)
+        net = accurate(Network(fit, ctx))
+        self.net = net.to(ctx.device, memory_format=torch.channels_last)
         self._matrices: dict[int, torch.Tensor] = {}
 
     def upsample(self, a: torch.Tensor, height: int, width: int) -> torch.Tensor:

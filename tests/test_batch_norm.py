@@ -1,0 +1,50 @@
+"""BatchNorm's statistics in training against float64, for the layouts that the methods use."""
+
+import pytest
+import torch
+from torch import nn
+
+from methods.batch_norm import accurate
+
+
+def trained(layer: nn.Module, x: torch.Tensor, dy: torch.Tensor) -> dict[str, torch.Tensor]:
+    x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    y = layer.train()(x)
+    y.backward(dy)
+    return {"y": y.detach(), "dx": x.grad, "dw": layer.weight.grad, "db": layer.bias.grad,
+            "mean": layer.running_mean, "var": layer.running_var}
+
+
+def off(found: dict[str, torch.Tensor], exact: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Largest error of each as a part of its largest entry."""
+    return {k: ((found[k].double() - exact[k]).abs().max() / exact[k].abs().max()).item()
+            for k in exact}
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Features at 112 px whose mean is 15 standard deviations from 0, and a gradient."""
+    draw = torch.Generator().manual_seed(5)
+    x = torch.randn(8, 16, 112, 112, generator=draw) * 2 + 30
+    dy = torch.randn(8, 16, 112, 112, generator=draw)
+    return (x.to(memory_format=torch.channels_last), dy.to(memory_format=torch.channels_last))
+
+
+def test_statistics_gradients_and_output_are_those_of_float64(batch):
+    exact = trained(nn.BatchNorm2d(16).double(), batch[0].double(), batch[1].double())
+    found = trained(accurate(nn.BatchNorm2d(16)), *batch)
+    assert max(off(found, exact).values()) < 3e-6
+    assert found["y"].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_plain_layer_is_not_as_accurate_so_the_hooks_are_needed(batch):
+    """When this fails, PyTorch has mended its kernel: take methods/batch_norm.py away."""
+    exact = trained(nn.BatchNorm2d(16).double(), batch[0].double(), batch[1].double())
+    assert off(trained(nn.BatchNorm2d(16), *batch), exact)["mean"] > 3e-6
+
+
+def test_evaluation_and_names_are_untouched(batch):
+    torch.manual_seed(0)
+    plain, ours = nn.BatchNorm2d(16).eval(), accurate(nn.Sequential(nn.BatchNorm2d(16))).eval()
+    assert list(ours.state_dict()) == [f"0.{name}" for name in plain.state_dict()]
+    assert torch.equal(plain(batch[0]), ours(batch[0]))
