@@ -56,6 +56,9 @@ class BGADFit(CopyPaste):
     sampler: str = param("shuffle", "shuffle the list of all images, or draw batches of one third "
                          "anomalies", choices=("shuffle", "balanced"))
     steps: int = param(15, "batches a pass of sampler=balanced", low=1, high=1_000_000)
+    idle_levels: str = param("momentum", "in the step of one level Adam's momentum also moves the "
+                             "flows of the others, as with the PyTorch of its code; or they rest",
+                             choices=("momentum", "rest"), before="rest")
 
     @property
     def epochs(self) -> int:
@@ -110,7 +113,7 @@ def mean_over(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 class BGAD:
     """BGAD (few anomaly samples): boundary-guided densities of a frozen network's features."""
 
-    fit_params, explain_params, version = BGADFit, BGADExplain, 1
+    fit_params, explain_params, version = BGADFit, BGADExplain, 2
 
     def __init__(self, fit: BGADFit, explain: BGADExplain, ctx: Context) -> None:
         self.p, self.q, self.ctx = fit, explain, ctx
@@ -135,16 +138,17 @@ class BGAD:
 
     # -- losses --
 
-    def loss(self, logp: torch.Tensor, anomalous: torch.Tensor, push_pull: bool) -> torch.Tensor:
-        """Likelihood of the normals and, where there are anomalous positions, push-pull. logp (n,):
-        log-densities per dimension; anomalous (n,) bool."""
+    def loss(self, logp: torch.Tensor, anomalous: torch.Tensor, epoch: int) -> torch.Tensor:
+        """In meta-epoch 0 the plain mean of -log sigmoid(logp) over the normals; later that with
+        focal weights and, where there are anomalous positions, push-pull. logp (n,): log-densities
+        per dimension; anomalous (n,) bool."""
         p = self.p
+        if epoch == 0:
+            return mean_over(-F.logsigmoid(logp), ~anomalous)
         t = logp / p.normalizer
         fixed = t.detach()
         weights = focal_weights(fixed, anomalous) if p.focal else torch.ones_like(fixed)
         likelihood = mean_over(-weights * F.logsigmoid(logp), ~anomalous)
-        if not push_pull:
-            return likelihood
         b_n = boundary(fixed, anomalous, p.beta)
         b_a = b_n - p.tau
         pull = mean_over(weights * (b_n - t), ~anomalous & (fixed <= b_n))
@@ -166,6 +170,7 @@ class BGAD:
             epoch, sub = divmod(index, p.sub_epochs)
             # its own generator: a training that was interrupted continues as it would have
             rng = np.random.default_rng([self.ctx.seed, 2, index])
+            self.wake_idle_levels(optimiser)
             batches = self.batches(rng, data, epoch)
             losses = []
             for i, batch in enumerate(batches):
@@ -173,7 +178,7 @@ class BGAD:
                 optimiser.param_groups[0]["lr"] = lr
                 for flow, level, mask, code in zip(self.flows, features, masks, codes):
                     losses += self.train_on(optimiser, flow, level[batch], mask[batch], code,
-                                            rng, push_pull=epoch > 0)
+                                            rng, epoch)
             self.ctx.report(index, torch.stack(losses).mean().item())
 
     def batches(self, rng: np.random.Generator, data: Augmented, epoch: int) -> np.ndarray:
@@ -192,9 +197,18 @@ class BGAD:
         n = len(pool) // size
         return rng.permutation(pool)[:n * size].reshape(n, size)
 
+    def wake_idle_levels(self, optimiser: torch.optim.Optimizer) -> None:
+        """Gradients of zero for every level that has had a step: Adam then moves it in the steps of
+        the others, too. A training that continues from a checkpoint, which has no gradients, finds
+        them here; until its first step a level has none, as in BGAD's code."""
+        if self.p.idle_levels == "momentum":
+            for weight in self.flows.parameters():
+                if weight.grad is None and optimiser.state.get(weight):
+                    weight.grad = torch.zeros_like(weight)
+
     def train_on(self, optimiser: torch.optim.Optimizer, flow: Flow, features: np.ndarray,
                  masks: np.ndarray, codes: torch.Tensor, rng: np.random.Generator,
-                 push_pull: bool) -> list[torch.Tensor]:
+                 epoch: int) -> list[torch.Tensor]:
         """One level of a batch: its positions shuffled and cut into steps of n_positions (fewer,
         where there are fewer); returns the losses."""
         device, size = self.ctx.device, self.p.n_positions
@@ -205,8 +219,8 @@ class BGAD:
         for part in order[:max(len(rows) // size * size, min(size, len(rows)))].split(size):
             where = (part % len(codes)).to(device)
             logp = flow.log_density(rows[part].to(device), codes, where)
-            loss = self.loss(logp, anomalous[part].to(device), push_pull)
-            optimiser.zero_grad(set_to_none=True)  # the other levels' flows rest
+            loss = self.loss(logp, anomalous[part].to(device), epoch)
+            optimiser.zero_grad(set_to_none=self.p.idle_levels == "rest")
             loss.backward()
             optimiser.step()
             losses.append(loss.detach())

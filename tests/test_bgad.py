@@ -116,14 +116,26 @@ def test_push_pull_by_hand():
     likelihood = -torch.nn.functional.logsigmoid(logp[:4]).mean().item()
     pull = (2 + 1 + 0) / 3  # t = -4, -3 and -2 itself are within
     push = (-1.5 + 2.1) / 1  # of the anomalies t = -1.5 alone is above b_a
-    assert m.loss(logp, anomalous, True).item() == pytest.approx(likelihood + 2 * (pull + push))
-    assert m.loss(logp, anomalous, False).item() == pytest.approx(likelihood)
+    assert m.loss(logp, anomalous, 1).item() == pytest.approx(likelihood + 2 * (pull + push))
+    assert m.loss(logp, anomalous, 0).item() == pytest.approx(likelihood)
     # with focal weights: before the means
     m = method(changed(beta=0.5, push_pull=2.0))
     w = focal_weights(logp / 10, anomalous).tolist()
     likelihood = sum(w[i] * -torch.nn.functional.logsigmoid(logp[i]).item() for i in range(4)) / 4
     pull, push = (w[3] * 2 + w[2] * 1) / 3, w[4] * 0.6
-    assert m.loss(logp, anomalous, True).item() == pytest.approx(likelihood + 2 * (pull + push))
+    assert m.loss(logp, anomalous, 1).item() == pytest.approx(likelihood + 2 * (pull + push))
+
+
+def test_the_first_meta_epoch_has_no_focal_weights():
+    """BGAD's own loop: the plain mean there (docs/open_points.md)."""
+    logp = torch.tensor([-50.0, -4.0, -90.0])
+    anomalous = torch.tensor([False, False, True])
+    plain = -torch.nn.functional.logsigmoid(logp[:2])
+    assert method().loss(logp, anomalous, 0).item() == pytest.approx(plain.mean().item())
+    weights = focal_weights(logp / 10, anomalous)[:2]
+    assert weights[0] > 50  # 11.7 * (1 - e^-5)^0.5 * 5: what it would be multiplied by
+    assert method(changed(push_pull=0.0)).loss(logp, anomalous, 1).item() == pytest.approx(
+        (weights * plain).mean().item())
 
 
 def test_empty_sets_cost_nothing_and_give_no_nan():
@@ -131,10 +143,10 @@ def test_empty_sets_cost_nothing_and_give_no_nan():
     logp = torch.tensor([-5.0, -6.0, -90.0], requires_grad=True)
     below = torch.tensor([False, False, True])  # the anomaly is beyond the boundary already
     likelihood = -torch.nn.functional.logsigmoid(logp[:2]).mean()
-    assert m.loss(logp, below, True).item() == pytest.approx(likelihood.item())
+    assert m.loss(logp, below, 1).item() == pytest.approx(likelihood.item())
     no_anomaly = torch.zeros(3, dtype=torch.bool)
-    assert m.loss(logp, no_anomaly, True).item() == m.loss(logp, no_anomaly, False).item()
-    loss = m.loss(logp, ~no_anomaly, True)  # no normal position
+    assert m.loss(logp, no_anomaly, 1).item() == m.loss(logp, no_anomaly, 0).item()
+    loss = m.loss(logp, ~no_anomaly, 1)  # no normal position
     loss.backward()
     assert loss.item() == 0 and torch.isfinite(logp.grad).all()
 
@@ -162,14 +174,14 @@ def test_warm_up_counts_the_batches_there_are(monkeypatch):
     assert asked == [(0, 0), (0, 0.5)] + [(1, pytest.approx(i / 6)) for i in range(6)]
 
 
-def seen(data: TrainingSet, fit: BGADFit) -> list[tuple[int, bool, set[bool]]]:
-    """For every step: positions, push-pull or not, the kinds of positions."""
+def seen(data: TrainingSet, fit: BGADFit) -> list[tuple[int, int, set[bool]]]:
+    """For every step: positions, meta-epoch, the kinds of positions."""
     m, calls = method(fit), []
     loss = m.loss
 
-    def spy(logp, anomalous, push_pull):
-        calls.append((len(logp), push_pull, set(anomalous.tolist())))
-        return loss(logp, anomalous, push_pull)
+    def spy(logp, anomalous, epoch):
+        calls.append((len(logp), epoch, set(anomalous.tolist())))
+        return loss(logp, anomalous, epoch)
 
     m.loss = spy
     m.fit(data)
@@ -179,8 +191,8 @@ def seen(data: TrainingSet, fit: BGADFit) -> list[tuple[int, bool, set[bool]]]:
 def test_first_meta_epoch_sees_normals_alone():
     calls = seen(training_set(), LIGHT)
     assert len(calls) == 3 * (2 * 1 + 2 * 2)  # levels x (passes x batches), incomplete ones dropped
-    assert all(kinds == {False} and not push for _, push, kinds in calls[:6])
-    assert all(push for _, push, _ in calls[6:]) and any(True in k for _, _, k in calls[6:])
+    assert all(kinds == {False} and epoch == 0 for _, epoch, kinds in calls[:6])
+    assert all(epoch == 1 for _, epoch, _ in calls[6:]) and any(True in k for _, _, k in calls[6:])
 
 
 def test_without_normals_the_first_meta_epoch_has_the_normal_pixels():
@@ -190,9 +202,9 @@ def test_without_normals_the_first_meta_epoch_has_the_normal_pixels():
     assert len(copies.images) == 3 and len(copies.anomalies) == 15  # raw, nothing to paste on
     calls = seen(data, m.p)
     assert len(calls) == 3 * 4 * 3
-    assert not any(push for _, push, _ in calls[:18]) and all(push for _, push, _ in calls[18:])
+    assert [epoch for _, epoch, _ in calls] == [0] * 18 + [1] * 18
     logp = torch.tensor([-1.0, -2.0, -3.0], requires_grad=True)
-    m.loss(logp, torch.tensor([False, True, False]), False).backward()
+    m.loss(logp, torch.tensor([False, True, False]), 0).backward()
     assert logp.grad[1] == 0 and logp.grad[0] < 0  # anomalous positions of that phase teach nothing
 
 
@@ -239,7 +251,8 @@ def test_same_seed_same_bits_and_the_features_of_each_image_once(monkeypatch):
 @pytest.mark.parametrize("change", [
     {"focal": False}, {"push_pull": 0.0}, {"sampler": "balanced", "steps": 2}, {"tau": 0.0},
     {"beta": 0.3}, {"normalizer": 5.0}, {"clamp": 1.0}, {"blocks": 2}, {"n_paste": 0},
-    {"position": "same"}, {"n_positions": 64}, {"warm_epochs": 0}], ids=str)
+    {"position": "same"}, {"n_positions": 64}, {"warm_epochs": 0}, {"idle_levels": "rest"}],
+    ids=str)
 def test_every_option_trains_and_gives_another_result(change):
     data = training_set()
     base, other = method(), method(changed(**change))
@@ -248,6 +261,28 @@ def test_every_option_trains_and_gives_another_result(change):
     a, b = (torch.cat([level.flatten() for level in m.log_densities(data.images)])
             for m in (base, other))
     assert torch.isfinite(b).all() and not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("idle, moved", [("momentum", True), ("rest", False)])
+def test_adams_momentum_moves_the_levels_that_are_idle(idle, moved):
+    """Not before a level's first step, and in each step of another level from then on."""
+    m = method(changed(idle_levels=idle))
+    data = training_set()
+    features = m.ctx.extract(data.images, m.features)
+    optimiser = torch.optim.Adam(m.flows.parameters(), lr=1e-3)
+
+    def step(level: int) -> list[bool]:
+        """Which flows moved in one step of a level."""
+        before = [flow.blocks[0].offset.detach().clone() for flow in m.flows]
+        masks = bgad.level_masks(data.masks, features[level].shape[1:3])
+        codes = bgad.position_codes(*masks.shape[1:])
+        m.train_on(optimiser, m.flows[level], features[level], masks, codes,
+                   np.random.default_rng(0), 0)
+        return [not torch.equal(b, f.blocks[0].offset) for b, f in zip(before, m.flows)]
+
+    assert step(0) == [True, False, False]
+    assert step(1) == [moved, True, False]
+    assert step(0) == [True, moved, False]
 
 
 def test_training_lowers_the_loss_and_moves_every_flow():

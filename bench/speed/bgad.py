@@ -67,7 +67,7 @@ def case(what: str, size: int = SIZE, **params: object) -> Case:
     def step() -> float:
         rng, losses = np.random.default_rng(SEED), []
         for flow, level, mask, code in zip(ours.flows, features, masks, codes):
-            losses += ours.train_on(optimisers[0], flow, level, mask, code, rng, push_pull=True)
+            losses += ours.train_on(optimisers[0], flow, level, mask, code, rng, 1)
         return torch.stack(losses).mean().item()
 
     def naive() -> float:
@@ -100,7 +100,7 @@ def naive_level(p: BGADFit, optimiser: torch.optim.Optimizer, flow: Flow, level:
         with torch.no_grad():
             b_n = boundary(naive_density(flow, u, code) / p.normalizer, label, p.beta)
         loss = naive_loss(p, naive_density(flow, u, code), label, b_n)
-        optimiser.zero_grad()
+        optimiser.zero_grad(set_to_none=False)  # the other levels' flows move, too
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
