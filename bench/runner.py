@@ -13,6 +13,7 @@ import torch
 import methods
 from bench import engines, external, readings, task
 from bench.errors import UserError
+from bench.notes import vanished
 from bench.plan import Cell, Fit, by_fit
 from bench.progress import duration
 from bench.schedule import Schedule
@@ -201,8 +202,10 @@ class Runner:
                "method": cell.method, "seed": fit.seed, "status": "done", "reason": "", "note": ""}
         if info is None:
             return row | dict(zip(("status", "reason"), self.why_not(cell)))
-        if getattr(fit.params, "weights", None) == "random":
-            row["note"] = "encoder with random weights"
+        random = getattr(fit.params, "weights", None) == "random"
+        left_out = (self.store.fit_info(fit) or {}).get("vanished")
+        row["note"] = "; ".join(["encoder with random weights"] * random
+                                + [vanished(left_out, fit.data.size)] * bool(left_out))
         origin = info["provenance"]
         row |= info["numbers"] | readings.of_cell(cell, self.store).columns() | {
             "device": origin["device"], "threads": origin["threads"],

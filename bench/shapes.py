@@ -25,7 +25,8 @@ DIGESTS = {"data_sha256": str, "weights_sha256": Each(dict, str)}
 
 FAILED = {"error": str}
 FIT = {"declared": DECLARED_FIT, "losses": Each(list, Number(-1e300, 1e300)), "n_train": TRAINED_ON,
-       "emissions": READING, "provenance": ORIGIN, **DIGESTS}
+       "vanished": Maybe(Each(list, str), absent=True), "emissions": READING, "provenance": ORIGIN,
+       **DIGESTS}
 CELL = {"declared": DECLARED_CELL, "fit": DECLARED_FIT, "numbers": NUMBERS,
         "emissions": Maybe(READING), "provenance": ORIGIN, **DIGESTS}
 BASELINE_ENTRY = {

@@ -19,13 +19,14 @@ import methods
 from bench import checkpoint, metrics, model, own, provenance
 from bench.claims import Lost, Seen
 from bench.emissions import Meter
-from bench.files import sweep
 from bench.errors import UserError, first_line
+from bench.files import sweep
+from bench.notes import vanished
 from bench.plan import Cell, Fit
 from bench.progress import Progress, duration
 from bench.store import Store
 from datasets.catalog import Dataset
-from datasets.category import Category, Library, split
+from datasets.category import Category, Library, Split, split
 from datasets.folder import GOOD
 from methods import memory
 from methods.base import Context, TrainingSet
@@ -178,7 +179,7 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
     if info is None:
         method = methods.load(fit.method)(fit.params, todo[0].params, ctx)
         ctx.resume()
-        info = train(fit, method, ctx, category, parts.train, options)
+        info = train(fit, method, ctx, category, parts, options)
         store.save_fit(fit, method.state_dict(), info)
         progress.say(f"trained in {duration(info['emissions']['seconds'])}")
     else:
@@ -208,9 +209,12 @@ def stored_method(cell: Cell, info: dict[str, Any], store: Store, ctx: Context) 
     return method
 
 
-def train(fit: Fit, method: Any, ctx: RunContext, category: Category, positions: np.ndarray,
+def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Split,
           options: Options) -> dict[str, Any]:
     """Train, and return what fit.json says: parameters, losses, emissions, provenance."""
+    positions, left_out = parts.train, category.ids[parts.vanished].tolist()
+    if left_out:
+        ctx.progress.say(vanished(left_out, fit.data.size))
     data = TrainingSet(category.images[positions], category.masks[positions],
                        category.kinds[positions] != GOOD)
     with Meter(options.country, options.shared, ctx.before) as meter:
@@ -220,6 +224,7 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, positions:
     return {"declared": fit.declared(), "losses": ctx.losses,
             "emissions": meter.reading().as_dict(),
             "n_train": {"normal": len(data.normals), "anomalous": len(data.anomalies)},
+            "vanished": left_out,
             "provenance": provenance.collect(ctx.device, options.threads),
             "data_sha256": category.digest, "weights_sha256": ctx.weights.used}
 

@@ -58,10 +58,12 @@ class Category:
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the training and test images in a Category, int64."""
+    """Positions of the training and test images in a Category, int64; vanished: of the anomalies
+    that were drawn to train and are left out, as resizing left nothing of their masks."""
 
     train: np.ndarray
     test: np.ndarray
+    vanished: np.ndarray
 
 
 class Library:
@@ -152,7 +154,9 @@ def split(category: Category, dataset: str, seed: int, scenario: str, params: Da
 
     As the authors drew: one legacy numpy generator per category, the defect types in order, of
     each the first 3 of a permutation train and leave the test set (row 44). All
-    normal test images stay. In 'anomalies_only' the normals of the training set are left out.
+    normal test images stay. In 'anomalies_only' the normals of the training set are left out. An
+    anomaly whose mask is empty at the working size would teach that it is normal: it trains nothing
+    and is not tested either.
     """
     spec = DATASETS[dataset]
     draw = np.random.RandomState(seed)
@@ -165,18 +169,23 @@ def split(category: Category, dataset: str, seed: int, scenario: str, params: Da
             pools, count = [np.concatenate(pools)], spec.train_anomalies
         for pool in pools:
             chosen[pool[draw.permutation(len(pool))[:count]]] = True
-    anomalies = np.flatnonzero(chosen)
+    visible = category.masks.any(axis=(1, 2))
+    anomalies, vanished = np.flatnonzero(chosen & visible), np.flatnonzero(chosen & ~visible)
     normals = np.flatnonzero(category.in_train & normal)
     if params.max_train is not None:
-        keep = max(params.max_train - len(anomalies), 1)
+        keep = max(params.max_train - chosen.sum(), 1)
         normals = np.sort(normals[draw.permutation(len(normals))[:keep]])
     if scenario == "anomalies_only":
         normals = normals[:0]
     test = np.flatnonzero(~category.in_train & ~chosen)
     if normal[test].all():
-        raise UserError(f"{dataset}/{category.ids[anomalies[0]]}: no anomalies are left to test on "
-                        f"after {len(anomalies)} went to training; lower --set data.per_type")
-    return Split(np.concatenate([normals, anomalies]), test)
+        raise UserError(f"{dataset}/{category.ids[chosen][0]}: no anomalies are left to test on "
+                        f"after {chosen.sum()} went to training; lower --set data.per_type")
+    train = np.concatenate([normals, anomalies])
+    if not len(train):
+        raise UserError(f"{dataset}/{category.ids[chosen][0]}: its mask and those of all other "
+                        f"training anomalies are empty at {params.size} px; raise --set data.size")
+    return Split(train, test, vanished)
 
 
 def _key(items: list[Item], reading: tuple) -> str:

@@ -126,6 +126,34 @@ def test_split_by_total_and_by_fixed_folders(tmp_path):
     assert len(parts.train) == 6 + 4 and len(parts.test) == 3 + 13
 
 
+def test_an_anomaly_whose_mask_vanishes_trains_nothing_and_tests_nothing(category, tmp_path):
+    whole = split(load(category, tmp_path), "mvtec", 40, "standard", SMALL)
+    draw = np.random.RandomState(40)
+    first = draw.permutation(5)[0]  # of the dents, one that trains
+    pixel = np.zeros((64, 64), np.uint8)
+    pixel[0, 0] = 255  # between the pixels that 32 px keep
+    Image.fromarray(pixel).save(category / f"ground_truth/dent/{first:03d}_mask.png")
+    found = load(category, tmp_path)
+    parts = split(found, "mvtec", 40, "standard", SMALL)
+    assert found.ids[parts.vanished].tolist() == [f"test/dent/{first:03d}"]
+    assert set(parts.train) == set(whole.train) - set(parts.vanished)
+    assert (parts.test == whole.test).all()
+    alone = split(found, "mvtec", 40, "anomalies_only", SMALL)
+    assert len(alone.train) == 5 and (alone.vanished == parts.vanished).all()
+
+
+def test_where_all_training_masks_vanish_anomalies_alone_are_refused(category, tmp_path):
+    for mask in category.glob("ground_truth/*/*.png"):
+        pixel = np.zeros((64, 64), np.uint8)
+        pixel[0, 0] = 255
+        Image.fromarray(pixel).save(mask)
+    found = load(category, tmp_path)
+    parts = split(found, "mvtec", 40, "standard", SMALL)
+    assert len(parts.train) == 6 and len(parts.vanished) == 6
+    with pytest.raises(UserError, match="empty at 32 px; raise --set data.size"):
+        split(found, "mvtec", 40, "anomalies_only", SMALL)
+
+
 def test_max_train_keeps_all_anomalies(category, tmp_path):
     found = load(category, tmp_path)
     parts = split(found, "mvtec", 40, "standard", DataParams(size=32, max_train=9))

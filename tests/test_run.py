@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import methods
 from bench import cli, task
@@ -327,3 +328,18 @@ def test_a_failure_outside_training_does_not_undo_a_finished_fit(root, tmp_path,
     assert run(root, tmp_path / "r", *words, "--set", "ae_xad.k=3") == 1
     [fit] = (tmp_path / "r").rglob("fit.json")
     assert read_json(fit)["status"] == "done"
+
+
+def test_a_vanished_anomaly_is_left_out_and_said(root, tmp_path, capsys):
+    """7.14 of what running the originals showed: it gave ten plain normal images as anomalies."""
+    category = root / "mvtec" / "bottle"
+    chosen = np.random.RandomState(40).permutation(5)[0]
+    pixel = np.zeros((64, 64), np.uint8)
+    pixel[0, 0] = 255
+    Image.fromarray(pixel).save(category / f"ground_truth/dent/{chosen:03d}_mask.png")
+    assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad", table="table2") == 0
+    said = f"trained without test/dent/{chosen:03d}: resized to 32 px, nothing is left of the mask"
+    out = capsys.readouterr()
+    assert said in out.out and said in out.err
+    [info] = [read_json(p) for p in (tmp_path / "r").rglob("fit.json")]
+    assert info["n_train"] == {"normal": 6, "anomalous": 5}
