@@ -63,6 +63,9 @@ class AEFit:
     weight_decay: float = param(1e-4, "Adam's L2 term (Section 5.1)", low=0.0)
     lr_gamma: float = param(0.985, "factor on the learning rate after each epoch (row 18)",
                             low=0.0, high=1.0)
+    reduction: str = param("sum", "an image's loss is the sum over its elements, or their mean, "
+                           "beside which weight_decay weighs more (Equation 2; row 15)",
+                           choices=("sum", "mean"), before="sum")
     amp: bool = param(False, "mixed precision (bfloat16) in training")
 
 
@@ -84,14 +87,17 @@ class AEXADFit(CopyPaste, AEFit):
 class AEExplain:
     """From the reconstruction to the heatmap (Section 4.3)."""
 
+    error: str = param("normalised", "the map: Equation 3's normalised error, or the plain one, "
+                       "cut at 1 before it is filtered (Section 5.2.1; row 29)",
+                       choices=("normalised", "plain"), before="normalised")
     filter: bool = param(True, "smooth the error map; without it the score is the norm of e")
     thr: str = param("mean_std", "threshold for the radius: mean + std of the map, or thr_value "
                      "(Section 4.3; row 30)", choices=("mean_std", "fixed"))
     thr_value: float = param(0.3, "threshold of thr=fixed (row 30)")
     segments: str = param("runs", "segments measured: runs, or extents of components (row 31)",
                           choices=("runs", "components"))
-    min_run: int = param(1, "runs shorter than this many pixels are ignored (row 31)",
-                         low=1, high=4096)
+    min_run: int = param(4, "runs shorter than this many pixels, of the working size, are ignored "
+                         "(row 31)", low=1, high=4096)
     agg: str = param("max", "of the two directions' means (Section 4.3; row 32)",
                      choices=("max", "min"))
     k_round: str = param("floor", "rounding of the radius (row 33)",
@@ -117,6 +123,15 @@ class AEExplain:
     def __post_init__(self) -> None:
         if self.k_max is not None and self.k_min > self.k_max:
             raise UserError(f"k_min={self.k_min} is above k_max={self.k_max}; exchange them")
+
+
+@dataclass(frozen=True)
+class PlainAEExplain(AEExplain):
+    """The ablation's autoencoder has no F whose error could normalise its own."""
+
+    error: str = param("plain", "the map: the squared error, cut at 1 before it is filtered "
+                       "(Section 5.2.1), or Equation 3's normalised one (row 29)",
+                       choices=("normalised", "plain"), before="normalised")
 
 
 class Decoder(nn.Module):
@@ -323,7 +338,8 @@ class AEXAD:
         y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
         with self.autocast():
             out = self.net.decoder.reconstruct(code)
-        return self.loss(x, y, out.float())
+        loss = self.loss(x, y, out.float())
+        return loss if self.p.reduction == "sum" else loss / x[0].numel()
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp)
@@ -338,18 +354,22 @@ class AEXAD:
 
     @torch.no_grad()
     def error_maps(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(e, normalised e), (N, H, W) float32 each, of uint8 images. e is the mean over the
-        channels of (t - t~)^2; Equation 3 divides each channel by its largest possible error
-        before the mean (row 28), clipped at 1 (row 29)."""
+        """(e, the map that the heatmap is made of), (N, H, W) float32 each, of uint8 images. e is
+        the mean over the channels of (t - t~)^2; Equation 3 divides each channel by its largest
+        possible error before the mean (row 28), clipped at 1 (row 29). With error=plain the map is
+        e, cut at 1 where it is to be filtered (Section 5.2.1)."""
         self.net.eval()
-        e, e_norm = [], []
+        e, shown = [], []
         for i in range(0, len(images), EXPLAIN_BATCH):
             x = self.ctx.tensor(images[i:i + EXPLAIN_BATCH])
             error = (x - self.net(x)).square()
-            ratio = error / self.largest_error(x, self.transform(x))
             e.append(error.mean(dim=1).cpu())
-            e_norm.append(ratio.mean(dim=1).clamp_max(1.0).cpu())
-        return torch.cat(e).numpy(), torch.cat(e_norm).numpy()
+            if self.q.error == "normalised":
+                ratio = error / self.largest_error(x, self.transform(x))
+                shown.append(ratio.mean(dim=1).clamp_max(1.0).cpu())
+            else:
+                shown.append(e[-1].clamp_max(1.0) if self.q.filter else e[-1])
+        return torch.cat(e).numpy(), torch.cat(shown).numpy()
 
     @torch.no_grad()
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
@@ -361,15 +381,15 @@ class AEXAD:
 
     def explain(self, images: np.ndarray) -> Explanation:
         q = self.q
-        e, e_norm = self.error_maps(images)
-        heatmaps, weighted = e_norm, e
+        e, errors = self.error_maps(images)
+        heatmaps, weighted = errors, e
         radius = np.zeros(len(e), np.int64)
         if q.filter:
-            radius = np.array([self.radius(m) for m in e_norm])
-            heatmaps = self.smooth(e_norm, radius)
+            radius = np.array([self.radius(m) for m in errors])
+            heatmaps = self.smooth(errors, radius)
             # Equation 4: the un-normalised e, the radius of the normalised one (row 43)
             if q.score != "plain":
-                weighted = e * self.smooth(e, radius) if q.score == "e" else e_norm * heatmaps
+                weighted = e * self.smooth(e, radius) if q.score == "e" else errors * heatmaps
         weighted = weighted.astype(np.float64)
         scores = (np.abs(weighted).sum(axis=(1, 2)) if q.norm == "l1"
                   else np.sqrt(np.square(weighted).sum(axis=(1, 2))))
@@ -403,10 +423,12 @@ class AEXAD:
 
 class PlainAE(AEXAD):
     """The ablation's standard autoencoder: the same network, trained with the mean squared error
-    to reconstruct normal images. The paper's own is below chance in 10 of 15 categories, which
-    points to one that was hardly trained; this one is trained for the full number of epochs."""
+    to reconstruct normal images. The paper's own is below chance in 10 of 15 categories, as one
+    is that was trained for a single epoch (docs/fidelity.md); this one is trained for all of them.
+    Its heatmap is the mean over the channels of (t - t~)^2, its score the norm of that."""
 
     fit_params = AEFit
+    explain_params = PlainAEExplain
     version = 2
 
     @staticmethod

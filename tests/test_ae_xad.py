@@ -332,7 +332,52 @@ def test_plain_ae_sees_normals_only_and_the_squared_error():
     assert m.loss(x, torch.zeros(2, 1, 4, 4), x + 0.5).item() == pytest.approx(0.25 * 48)
     assert PlainAE.skip("anomalies_only") and PlainAE.skip("standard") is None
     m.fit(data)
-    assert m.explain(data.images).heatmaps.max() <= 1
+
+
+def plain_ae(explain: AEExplain, fit: AEFit = AEFit(encoder="resnet18", weights="random",
+                                                    epochs=1, batch_size=4)) -> PlainAE:
+    return PlainAE(fit, explain, Context("cpu", 0))
+
+
+def test_plain_aes_heatmap_is_its_squared_error():
+    """Table 1's AE: not divided, not cut; its score is the norm of it."""
+    images = np.full((1, 8, 8, 3), 51, np.uint8)  # t = 0.2
+    m = plain_ae(PlainAE.explain_params(filter=False))
+    out = np.full((3, 8, 8), 0.2, np.float32)
+    out[0, 1, 1], out[:, 2, 2] = 1.1, 2.2
+    known_maps(m, out)
+    found = m.explain(images)
+    assert found.heatmaps[0, 1, 1] == pytest.approx(0.81 / 3)
+    assert found.heatmaps[0, 2, 2] == pytest.approx(4.0)
+    assert found.scores[0] == pytest.approx(4.27, rel=1e-5)
+
+
+def test_the_plain_error_is_cut_at_1_before_it_is_filtered():
+    """Section 5.2.1, of AE∪F: a pixel of error 4 would lift mean + std above the block's 0.81."""
+    images = np.full((1, 64, 64, 3), 51, np.uint8)
+    m = plain_ae(PlainAE.explain_params())
+    out = np.full((3, 64, 64), 0.2, np.float32)
+    out[:, 20:30, 10:30] = 1.1
+    out[:, 50, 50:52] = 20.2  # two pixels of error 400
+    known_maps(m, out)
+    e, cut = m.error_maps(images)
+    found = m.explain(images)
+    assert np.array_equal(cut, np.minimum(e, 1)) and e.max() > 100
+    assert found.extras["k"].tolist() == [10]  # of the block's rows, 20; the two pixels are no run
+    assert np.allclose(found.heatmaps[0], ndimage.gaussian_filter(
+        cut[0], sigma=10 / 3, radius=10, mode="reflect"), atol=1e-6)
+
+
+def test_the_loss_as_a_mean_is_the_sum_by_the_number_of_elements():
+    data = training_set()
+    losses = {}
+    for kind in ("sum", "mean"):
+        m = method(dataclasses.replace(LIGHT, reduction=kind))
+        prepared, _ = m.prepare(data)
+        batch = np.array([0, 5, 6])
+        code = torch.zeros(3, 64, 4, 4)
+        losses[kind] = m.code_loss(prepared, batch, code).item()
+    assert losses["sum"] == pytest.approx(losses["mean"] * 3 * 32 * 32)
 
 
 # -- real weights --
