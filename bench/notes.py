@@ -113,12 +113,6 @@ def image_notes(done: Iterable[Any]) -> list[str]:
             + (f" ({where})" if where else "")]
 
 
-def vanished(ids: Sequence[str], size: int) -> str:
-    """Which anomalies were to train and could not."""
-    return (f"trained without {listed(ids)}: resized to {size} px, nothing is left of the mask"
-            + "s" * (len(ids) > 1))
-
-
 def emission_notes(done: Iterable[Any]) -> list[str]:
     """How emissions were measured, and their sum over the cells and the fits behind them. Cells
     of one fit share its training, so that the sum of a table's cells would count it twice."""

@@ -13,13 +13,12 @@ import torch
 import methods
 from bench import engines, external, readings, task
 from bench.errors import UserError
-from bench.notes import vanished
 from bench.plan import Cell, Fit, by_fit
 from bench.progress import duration
 from bench.schedule import Schedule
 from bench.store import HEATMAPS, Store
 from bench.task import Job, Options
-from datasets.category import Library, split
+from datasets.category import Library, split, vanished_note
 from datasets.folder import GOOD
 from methods.base import Context
 from methods.weights import Weights, WeightsMissing
@@ -205,7 +204,7 @@ class Runner:
         random = getattr(fit.params, "weights", None) == "random"
         left_out = (self.store.fit_info(fit) or {}).get("vanished")
         row["note"] = "; ".join(["encoder with random weights"] * random
-                                + [vanished(left_out, fit.data.size)] * bool(left_out))
+                                + [vanished_note(left_out, fit.data.size)] * bool(left_out))
         origin = info["provenance"]
         row |= info["numbers"] | readings.of_cell(cell, self.store).columns() | {
             "device": origin["device"], "threads": origin["threads"],

@@ -21,12 +21,11 @@ from bench.claims import Lost, Seen
 from bench.emissions import Meter
 from bench.errors import UserError, first_line
 from bench.files import sweep
-from bench.notes import vanished
 from bench.plan import Cell, Fit
 from bench.progress import Progress, duration
 from bench.store import Store
 from datasets.catalog import Dataset
-from datasets.category import Category, Library, Split, split
+from datasets.category import Category, Library, Split, split, vanished_note
 from datasets.folder import GOOD
 from methods import memory
 from methods.base import Context, TrainingSet
@@ -214,7 +213,7 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Spl
     """Train, and return what fit.json says: parameters, losses, emissions, provenance."""
     positions, left_out = parts.train, category.ids[parts.vanished].tolist()
     if left_out:
-        ctx.progress.say(vanished(left_out, fit.data.size))
+        ctx.progress.say(vanished_note(left_out, fit.data.size))
     data = TrainingSet(category.images[positions], category.masks[positions],
                        category.kinds[positions] != GOOD)
     with Meter(options.country, options.shared, ctx.before) as meter:

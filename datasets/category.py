@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,12 @@ def split(category: Category, dataset: str, seed: int, scenario: str, params: Da
         raise UserError(f"{dataset}/{category.ids[chosen][0]}: its mask and those of all other "
                         f"training anomalies are empty at {params.size} px; raise --set data.size")
     return Split(train, test, vanished)
+
+
+def vanished_note(ids: Sequence[str], size: int) -> str:
+    """What is said of the anomalies that were to train and could not."""
+    names = ", ".join(ids[:3]) + (f", … ({len(ids)})" if len(ids) > 3 else "")
+    return f"trained without {names}: at {size} px nothing is left of the mask"
 
 
 def _key(items: list[Item], reading: tuple) -> str:

@@ -338,7 +338,7 @@ def test_a_vanished_anomaly_is_left_out_and_said(root, tmp_path, capsys):
     pixel[0, 0] = 255
     Image.fromarray(pixel).save(category / f"ground_truth/dent/{chosen:03d}_mask.png")
     assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad", table="table2") == 0
-    said = f"trained without test/dent/{chosen:03d}: resized to 32 px, nothing is left of the mask"
+    said = f"trained without test/dent/{chosen:03d}: at 32 px nothing is left of the mask"
     out = capsys.readouterr()
     assert said in out.out and said in out.err
     [info] = [read_json(p) for p in (tmp_path / "r").rglob("fit.json")]
