@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+import methods
 from bench import plan, readings, statistics
 from bench.grids import Grid, signed
 from bench.images import per_image
@@ -18,7 +19,9 @@ from bench.plan import Cell
 from bench.settings import Settings
 from bench.store import Store
 
-METHOD = "ae_xad"
+# A method that has open points -> what explains its fits and is shown.
+SHOWN = {"ae_xad": ("ae_xad",), "ae": ("ae", "ae_filtered")}
+METHOD = "ae_xad"  # where none is named
 METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection"}
 PAIRED = ("auc", "f1", "iou")  # one number per image; detection is one of the whole test set
 BASE = "base"
@@ -26,7 +29,7 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to settle an open point. sets: as for --set, without 'ae_xad.'; other_split: which
+    """One way to settle an open point. sets: as for --set, without the method; other_split: which
     other split than the base's (its seed, plus this)."""
 
     label: str
@@ -37,18 +40,23 @@ class Choice:
 @dataclass(frozen=True)
 class Point:
     """An open point; row: of docs/open_points.md; of_normals: nothing to choose where anomalies
-    alone train."""
+    alone train; method: whose it is, and whose base is changed."""
 
     name: str
     row: str
     choices: tuple[Choice, ...]
     of_normals: bool = False
+    method: str = METHOD
+
+    def sets(self, choice: Choice) -> list[str]:
+        """A choice's assignments, as for --set."""
+        return [s if s.startswith("metrics.") else f"{self.method}.{s}" for s in choice.sets]
 
 
-def _point(name: str, row: str, choices: dict[str, str], of_normals: bool = False) -> Point:
+def _point(name: str, row: str, choices: dict[str, str], **more: Any) -> Point:
     """Choices: label -> its assignments, separated by spaces."""
     return Point(name, row, tuple(Choice(label, tuple(sets.split()))
-                                  for label, sets in choices.items()), of_normals)
+                                  for label, sets in choices.items()), **more)
 
 
 # Every choice is spelled out, so that it can be taken from any base; those that the base has
@@ -91,12 +99,23 @@ POINTS: tuple[Point, ...] = (
                                "‖e‖₁": "norm=l1 score=plain"}),
     _point("binarize", "37", {"each map's µ+σ": "metrics.binarize=image",
                               "the test set's": "metrics.binarize=dataset"}),
+    # The authors' script for MVTec stops after one epoch of the same schedule.
+    _point("epochs", "–", {"one": "epochs=1", "5": "epochs=5", "20": "epochs=20",
+                           "all 200": "epochs=200"}, method="ae"),
+    _point("loss", "15", {"sum over elements": "reduction=sum",
+                          "mean over elements": "reduction=mean"}, method="ae"),
 )
+
+
+def points(method: str) -> dict[str, Point]:
+    """The open points of a method, by name."""
+    return {point.name: point for point in POINTS if point.method == method}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The base, or the base with one point changed. cells: of all places and seeds."""
+    """The base, or the base with one point changed, as one method shows it. cells: of all places
+    and seeds."""
 
     name: str
     point: str
@@ -107,6 +126,10 @@ class Variant:
     shift: int = 0  # of its seeds against the base's
     trained_by: str = ""  # the variant whose training it explains, '' its own
     explained_by: str = ""  # the variant whose heatmaps it only looks at in another way
+
+    @property
+    def method(self) -> str:
+        return self.cells[0].method
 
 
 @dataclass(frozen=True)
@@ -131,34 +154,36 @@ class Outcome:
     @property
     def paper(self) -> dict[str, float]:
         """Metric -> the published number of the category, where there is one."""
+        if not self.category:
+            return {}
         scenario = self.variant.cells[0].fit.scenario
-        return paper_values(self.dataset, self.category, scenario) if self.category else {}
+        return paper_values(self.variant.method, self.dataset, self.category, scenario)
 
 
-def variants(base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
+def variants(method: str, base: Settings, more: Iterable[tuple[Point, Choice, Settings]],
              places: Sequence[tuple[str, str]], scenario: str, seeds: Sequence[int]
              ) -> list[Variant]:
-    """The base and what differs from it, each once."""
-    def cells(settings: Settings, shift: int) -> tuple[Cell, ...]:
-        shifted = [seed + shift for seed in seeds]
-        return tuple(plan.cells(settings, [METHOD], places, scenario, shifted))
-
-    made = [Variant(BASE, BASE, "", f"protocol {base.protocol}", base, cells(base, 0))]
-    seen = {(made[0].cells, base.metrics)}
-    trained, explained = {made[0].cells[0].fit: BASE}, {made[0].cells: BASE}
-    for point, choice, settings in more:
-        if point.of_normals and scenario == "anomalies_only":
-            continue
-        found = cells(settings, choice.other_split)
-        if (found, settings.metrics) in seen:
-            continue
-        seen.add((found, settings.metrics))
-        name = f"{point.name}: {choice.label}"
-        made.append(Variant(name, point.name, point.row, choice.label, settings, found,
-                            choice.other_split, trained.get(found[0].fit, ""),
-                            explained.get(found, "")))
-        trained.setdefault(found[0].fit, name)
-        explained.setdefault(found, name)
+    """The base and what differs from it, each once, by each that explains the method's fits."""
+    wanted = [(Point(BASE, "", ()), Choice(f"protocol {base.protocol}"), base)]
+    wanted += [m for m in more if not (m[0].of_normals and scenario == "anomalies_only")]
+    made: list[Variant] = []
+    seen: set[tuple] = set()
+    trained: dict[plan.Fit, str] = {}
+    explained: dict[tuple[Cell, ...], str] = {}
+    for shown in SHOWN[method]:
+        prefix = "" if shown == method else f"{methods.entry(shown).label} "
+        for point, choice, settings in wanted:
+            shifted = [seed + choice.other_split for seed in seeds]
+            cells = tuple(plan.cells(settings, [shown], places, scenario, shifted))
+            if (cells, settings.metrics) in seen:
+                continue
+            seen.add((cells, settings.metrics))
+            name = prefix + (BASE if point.name == BASE else f"{point.name}: {choice.label}")
+            made.append(Variant(name, point.name, point.row, choice.label, settings, cells,
+                                choice.other_split, trained.get(cells[0].fit, ""),
+                                explained.get(cells, "")))
+            trained.setdefault(cells[0].fit, name)
+            explained.setdefault(cells, name)
     return made
 
 
@@ -167,9 +192,10 @@ def outcomes(found: Sequence[Variant], store: Store, places: Sequence[tuple[str,
     """What is stored of every variant, place by place, then over all places. why_not: what is the
     matter with a cell that isn't stored, and the reason."""
     images = pd.concat([_images(v, store) for v in found], ignore_index=True)
-    there = [v.name for v in found if (images["method"] == v.name).any()]
-    compared = statistics.compare(images, [(name, BASE) for name in there if name != BASE], PAIRED,
-                                  places) if BASE in there else []
+    there = [v for v in found if (images["method"] == v.name).any()]
+    bases = {v.method: v.name for v in there if v.point == BASE}
+    pairs = [(v.name, bases[v.method]) for v in there if v.point != BASE and v.method in bases]
+    compared = statistics.compare(images, pairs, PAIRED, places)
     made = [_outcome(variant, place, store, compared, why_not)
             for place in places for variant in found]
     if len(places) > 1:
@@ -232,14 +258,21 @@ def _mean(parts: Sequence[Outcome], compared: Sequence[statistics.Comparison]) -
                    sum(o.grams for o in parts))
 
 
-def paper_values(dataset: str, category: str, scenario: str) -> dict[str, float]:
-    """Metric -> the published number of a category (Table 2, where anomalies alone train Table 4;
-    detection Table 9, the standard scenario's), where there is one."""
-    tables = {m: "table4" if scenario == "anomalies_only" else "table2" for m in PAIRED}
-    if scenario == "standard":
-        tables["detection_auc"] = "table9"
-    found = {m: published(table, dataset, category, METHOD, m) for m, table in tables.items()}
+def paper_values(method: str, dataset: str, category: str, scenario: str) -> dict[str, float]:
+    """Metric -> the published number of a category, where there is one."""
+    found = {metric: published(f"table{table}", dataset, category, method, metric)
+             for metric, table in paper_tables(method, scenario).items()}
     return {m: v for m, v in found.items() if v is not None}
+
+
+def paper_tables(method: str, scenario: str) -> dict[str, int]:
+    """Metric -> the number of the paper's table that has it. Of the plain AE it prints one of
+    the AUC alone; where anomalies alone train, none of detection."""
+    if methods.trained_as(method) == "ae":
+        return {"auc": 1}
+    if scenario == "anomalies_only":
+        return dict.fromkeys(PAIRED, 4)
+    return {**dict.fromkeys(PAIRED, 2), "detection_auc": 9}
 
 
 # -- as texts --
@@ -249,12 +282,16 @@ HEADS = ["open point", "row", "choice", *METRICS.values(), "ΔAUC", "interval", 
 
 
 def grids(made: Sequence[Outcome]) -> list[Grid]:
-    """A grid for each place; the base first, then each point's choices."""
+    """A grid for each place and each method shown; the base first, then each point's choices."""
     places = list(dict.fromkeys((o.dataset, o.category) for o in made if o.category))
-    return [_grid("/".join(place), [o for o in made if (o.dataset, o.category) == place])
-            for place in places] + (
-        [_grid(f"mean of {len(places)} categories", [o for o in made if not o.category])]
-        if len(places) > 1 else [])
+    shown = list(dict.fromkeys(o.variant.method for o in made))
+    groups = {"/".join(place): [o for o in made if (o.dataset, o.category) == place]
+              for place in places}
+    if len(places) > 1:
+        groups[f"mean of {len(places)} categories"] = [o for o in made if not o.category]
+    return [_grid(caption + (f", {methods.entry(method).label}" if len(shown) > 1 else ""),
+                  [o for o in group if o.variant.method == method])
+            for caption, group in groups.items() for method in shown]
 
 
 def _grid(caption: str, made: Sequence[Outcome]) -> Grid:
@@ -285,8 +322,8 @@ def table(made: Sequence[Outcome]) -> pd.DataFrame:
     """Tidy: a row per variant and place, all digits."""
     rows = []
     for o in made:
-        row = {"dataset": o.dataset, "category": o.category, "point": o.variant.point,
-               "row": o.variant.row, "choice": o.variant.choice,
+        row = {"dataset": o.dataset, "category": o.category, "method": o.variant.method,
+               "point": o.variant.point, "row": o.variant.row, "choice": o.variant.choice,
                "missing": ": ".join(filter(None, (o.missing, o.reason)))}
         for metric in METRICS:
             row[metric] = o.values.get(metric)

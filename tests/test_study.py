@@ -18,15 +18,10 @@ from methods.ae_xad import AEXAD
 PLACE = [("mvtec", "bottle")]
 
 
-def changed(protocol: str):
-    for point in study.POINTS:
-        for choice in point.choices:
-            sets = [s if s.startswith("metrics.") else f"ae_xad.{s}" for s in choice.sets]
-            yield point, choice, Settings(protocol, sets=sets)
-
-
-def variants(protocol: str) -> list[study.Variant]:
-    return study.variants(Settings(protocol), changed(protocol), PLACE, "standard", [40])
+def variants(protocol: str, method: str = "ae_xad") -> list[study.Variant]:
+    more = [(point, choice, Settings(protocol, sets=point.sets(choice)))
+            for point in study.points(method).values() for choice in point.choices]
+    return study.variants(method, Settings(protocol), more, PLACE, "standard", [40])
 
 
 def differing(a, b) -> set[str]:
@@ -34,26 +29,30 @@ def differing(a, b) -> set[str]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_each_variant_changes_the_fields_of_one_point_and_no_others(protocol):
-    base, *others = variants(protocol)
+@pytest.mark.parametrize("method", study.SHOWN)
+def test_each_variant_changes_the_fields_of_one_point_and_no_others(protocol, method):
+    base, *others = variants(protocol, method)
     assert base.name == "base" and len({v.name for v in others}) == len(others)
-    points = {p.name: p for p in study.POINTS}
+    assert [v.point for v in (base, *others)].count("base") == len(study.SHOWN[method])
+    points = study.points(method)
     for v in others:
         fit, explain, data = (differing(one(v.settings), one(base.settings)) for one in (
-            lambda s: s.fit("ae_xad"), lambda s: s.explain("ae_xad"), lambda s: s.data))
+            lambda s: s.fit(method), lambda s: s.explain(v.method), lambda s: s.data))
         metrics = {f"metrics.{name}" for name in differing(v.settings.metrics,
                                                            base.settings.metrics)}
-        owned = {text.partition("=")[0] for c in points[v.point].choices for text in c.sets}
+        owned = ({text.partition("=")[0] for c in points[v.point].choices for text in c.sets}
+                 if v.point != "base" else set())
         assert not data and (fit | explain | metrics) <= owned
-        assert fit | explain | metrics or v.shift
-        assert bool(v.trained_by) == (not fit and not v.shift)
+        assert fit | explain | metrics or v.shift or v.point == "base"
+        assert bool(v.trained_by) == (v.method != method or not fit and not v.shift)
 
 
 def test_from_either_side_all_other_choices_are_there():
     paper, authors = ({v.name for v in variants(p)} for p in ("paper", "authors"))
-    everything = {f"{p.name}: {c.label}" for p in study.POINTS for c in p.choices}
+    points = study.points("ae_xad").values()
+    everything = {f"{p.name}: {c.label}" for p in points for c in p.choices}
     missing = everything - paper  # the paper's own choices: one of each point, but for the split
-    assert len(missing) == len(study.POINTS) - 1
+    assert len(missing) == len(points) - 1
     assert {"reduction: three 3×3, BN", "batches: a third anomalies"} & authors == {
         "batches: a third anomalies"}
     assert "encoder: frozen" in authors and "encoder: frozen" not in paper
@@ -164,13 +163,43 @@ def test_without_images_nothing_is_written(done, tmp_path, capsys):
     assert not (tmp_path / "r").exists()
 
 
+def test_the_plain_ae_has_points_of_its_own_shown_with_and_without_the_filter(
+        done, tmp_path, capsys):
+    _, words = done
+    words = [*words[:3], "--results", str(tmp_path), *TINY, *BOTTLE, "--methods", "ae"]
+    assert cli.main([*words, "--points", "loss", "--epochs", "9"]) == 0
+    assert len(list(tmp_path.glob("fits/*/fit.json"))) == 2  # that AE and AE∪F share
+    shown = capsys.readouterr().out
+    assert "mvtec/bottle, AE\n" in shown and "mvtec/bottle, AE∪F\n" in shown
+    assert "the number in its Table 1 (the AUC alone)" in shown
+    table = pd.read_csv(tmp_path / "tables/study-ae-smoke.csv").set_index(["method", "point"])
+    assert list(table.index) == [(m, p) for m in ("ae", "ae_filtered") for p in ("base", "loss")]
+    assert list(table["auc_paper"]) == [0.34, 0.34, 0.267, 0.267]
+    assert table[["f1_paper", "detection_auc_paper"]].isna().all(axis=None)
+    for method in ("ae", "ae_filtered"):  # against the base that is explained alike
+        base, loss = table.loc[(method, "base")], table.loc[(method, "loss")]
+        assert loss["f1_difference"] == pytest.approx(loss["f1"] - base["f1"], abs=1e-12)
+    f1 = table["f1"]
+    assert abs(f1["ae", "base"] - f1["ae_filtered", "base"]) > 0.01
+    assert list(table["trained_by"].fillna("")) == ["", "", "base", "loss: mean over elements"]
+    assert cli.main([*words, "--stored", "--epochs", "9"]) == 0
+    assert "not computed: epochs: one; " in " ".join(capsys.readouterr().out.split())
+
+
 def test_mistakes_are_one_line(done, capsys):
     results, words = done
     for more, message in [(("--points", "reductoin"), "did you mean 'reduction'?"),
                           (("--name", "../x"), "--name '../x': expected letters"),
                           (("--name", ""), "--name '': expected letters"),
-                          (("--methods", "fcdd"), "the open points are AE-XAD's")]:
+                          (("--methods", "fcdd"), "no open points to study; known: ae, ae_xad"),
+                          (("--methods", "ae_xad,ae"), "a study is of one method"),
+                          (("--methods", "ae_filtered"), "those of --methods ae\n"),
+                          (("--points", "epochs"), "study it with --methods ae\n"),
+                          (("--methods", "ae", "--points", "epoch"), "did you mean 'epochs'?"),
+                          (("--methods", "ae", "--points", "loss", "--scenario", "anomalies_only"),
+                           "--scenario anomalies_only: ae trains on normal images alone\n")]:
         assert cli.main([*words, *more]) == 2
-        assert message in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
     assert cli.main(["study", *words[1:5], *TINY]) == 2
     assert "study: needs --categories" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from shutil import get_terminal_size
 
+import methods
 from bench import baseline, grids, study
 from bench.errors import UserError, nearest
 from bench.notes import listed
@@ -25,20 +26,21 @@ NOTES = (
     "Δ: the choice − the base, mean over the images that both test, with its bootstrap "
     f"{LEVEL:.0%} interval (BCa, {RESAMPLES} resamples of the paired images within their category, "
     "fixed seed): how much it depends on these images, not on the training's chance",
-    "paper: ours − the number in its Table {}",
+    "paper: ours − the number in its {}",
     "g CO₂: of training and explaining; of explaining alone where the choice needs no training of "
     "its own",
 )
 
 
 def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("study", parents=[work_options()], help="AE-XAD with one open point "
-                            "changed at a time, beside the base and the paper")
-    p.add_argument("--points", help=f"comma-separated, of: "
-                                    f"{', '.join(point.name for point in study.POINTS)}")
+    p = commands.add_parser("study", parents=[work_options()], help="AE-XAD, or AE, with one open "
+                            "point changed at a time, beside the base and the paper")
+    p.add_argument("--points", help="comma-separated, of: " + "; of --methods ae: ".join(
+        ", ".join(study.points(method)) for method in study.SHOWN))
     p.add_argument("--explain-only", action="store_true", help="only choices that need no training")
     p.add_argument("--stored", action="store_true", help="only what is stored, nothing is computed")
-    p.add_argument("--name", default="study", help="name of the files (default study)")
+    p.add_argument("--name", help="name of the files (default study, of other methods than AE-XAD "
+                   "study-METHOD)")
     p.add_argument("--save-baseline", metavar="FILE", help="write the cells with their provenance "
                    "to a JSON file")
     p.add_argument("--note", default="", help="what a reader of that file must know")
@@ -47,15 +49,19 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def run(request: Request) -> int:
     """Compute every variant's cells, print the table and write it under results/tables."""
-    args = request.args
-    if not re.fullmatch(r"\w[\w.-]*", args.name):
-        raise UserError(f"--name '{args.name}': expected letters, digits, _, - and .")
+    args, method = request.args, _method(request)
+    default = "study" if method == study.METHOD else f"study-{method}"
+    name = default if args.name is None else args.name
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise UserError(f"--name '{name}': expected letters, digits, _, - and .")
     check_file("--save-baseline", args.save_baseline)
     places = _places(request)
-    found = study.variants(request.settings, _changed(request), places,
+    found = study.variants(method, request.settings, _changed(request, method), places,
                            args.scenario or "standard", request.seeds)
+    if found[0].cells[0].skip:
+        raise UserError(f"--scenario {args.scenario}: {method} {found[0].cells[0].skip}")
     if args.explain_only:
-        found = [v for v in found if v.name == study.BASE or v.trained_by == study.BASE]
+        found = [v for v in found if v.point == study.BASE or v.trained_by == study.BASE]
     cells = list(dict.fromkeys(cell for v in found for cell in v.cells))
     runner = Runner(request.options, request.choice)
     if not any(runner.library.locate(*place) for place in places):
@@ -68,13 +74,13 @@ def run(request: Request) -> int:
     if args.stored:
         lacking = [v for v in found if not any(map(runner.store.cell_info, v.cells))]
         found, failures = [v for v in found if v not in lacking], []
-        if not found or found[0].name != study.BASE:
+        if not found or found[0].point != study.BASE:
             raise UserError(f"study: the base is not stored in {request.options.results}; leave "
                             f"out --stored")
     else:
         lacking, failures = [], runner.run(cells)
     made = study.outcomes(found, runner.store, places, runner.why_not)
-    page = grids.Page(args.name, _title(request), study.grids(made),
+    page = grids.Page(name, _title(request, method), study.grids(made),
                       _notes(request, made, lacking))
     shown = sys.stdout.isatty()
     print(grids.terminal(page, get_terminal_size().columns if shown else 120))
@@ -97,40 +103,59 @@ def _places(request: Request) -> list[tuple[str, str]]:
     if request.embedded:
         return all_categories(("embedded",))
     raise UserError("study: needs --categories, for example mvtec/bottle,mvtec/transistor: each "
-                    "takes about 20 trainings")
+                    "takes a training for most choices, which --dry-run counts")
 
 
-def _changed(request: Request) -> Iterator[tuple[Point, Choice, Settings]]:
+def _method(request: Request) -> str:
+    """The one method whose open points are asked for."""
+    names = words(request.args.methods) or [study.METHOD]
+    for name in names:
+        if methods.trained_as(name) not in study.SHOWN:
+            raise UserError(f"--methods {name}: has no open points to study"
+                            f"{nearest(name, study.SHOWN)}")
+        if name not in study.SHOWN:
+            raise UserError(f"--methods {name}: is trained as {methods.trained_as(name)}; its open "
+                            f"points are those of --methods {methods.trained_as(name)}")
+    if len(names) > 1:
+        raise UserError(f"--methods {request.args.methods}: a study is of one method; run it for "
+                        f"each")
+    return names[0]
+
+
+def _changed(request: Request, method: str) -> Iterator[tuple[Point, Choice, Settings]]:
     """The base with one point changed, in the order of the points."""
     args, base = request.args, request.settings
-    known = {point.name: point for point in study.POINTS}
+    known = study.points(method)
     wanted = [w.strip() for w in (args.points or "").split(",") if w.strip()] or list(known)
     for name in wanted:
-        if name not in known:
-            raise UserError(f"--points: unknown point '{name}'{nearest(name, known)}")
-    if args.methods and words(args.methods) != [study.METHOD]:
-        raise UserError(f"--methods {args.methods}: the open points are AE-XAD's; leave it out")
-    for name in wanted:
-        for choice in known[name].choices:
-            sets = [s if s.startswith("metrics.") else f"{study.METHOD}.{s}" for s in choice.sets]
-            yield known[name], choice, Settings(base.protocol, args.epochs, [*args.set, *sets])
+        if name in known:
+            continue
+        other = next((p.method for p in study.POINTS if p.name == name), None)
+        if other:
+            raise UserError(f"--points: '{name}' is an open point of {other}, not of {method}; "
+                            f"study it with --methods {other}")
+        raise UserError(f"--points: unknown point '{name}'{nearest(name, known)}")
+    for point in map(known.get, wanted):
+        for choice in point.choices:  # what it sets comes last, so that it wins over --epochs
+            yield point, choice, Settings(base.protocol, args.epochs,
+                                          [*args.set, *point.sets(choice)])
 
 
-def _title(request: Request) -> str:
+def _title(request: Request, method: str) -> str:
     args = request.args
     parts = [f"protocol {request.settings.protocol}", f"seeds {listed(request.seeds)}"
              if len(request.seeds) > 1 else f"seed {request.seeds[0]}"]
-    parts.append(f"{request.settings.fit(study.METHOD).epochs} epochs")
+    parts.append(f"{request.settings.fit(method).epochs} epochs")
     if args.scenario:
         parts.append(f"{args.scenario.replace('_', ' ')} scenario")
     parts += args.set
-    title = f"One open point changed at a time, from {', '.join(parts)}"
+    title = (f"One open point of {methods.entry(method).label} changed at a time, from "
+             f"{', '.join(parts)}")
     return title + (" — EMBEDDED SUITE of generated images" if request.embedded else "")
 
 
 def _notes(request: Request, made: list[study.Outcome], lacking: list[Variant]) -> list[str]:
-    table = "4" if request.args.scenario == "anomalies_only" else "2 (detection: Table 9)"
-    notes = [note.format(table) for note in NOTES]
+    notes = [note.format(_tables(made[0].variant.method, request.args.scenario)) for note in NOTES]
     if any(outcome.variant.shift for outcome in made):
         notes.append("split: the two next seeds, other test images in part: Δ is of those that "
                      "both test; the seed of the training differs, too")
@@ -141,3 +166,13 @@ def _notes(request: Request, made: list[study.Outcome], lacking: list[Variant]) 
             of.append(f"{o.category}, {o.variant.name}")
     notes += [f"{reason} ({'; '.join(names)})" for reason, names in why.items()]
     return notes + ([f"not computed: {'; '.join(v.name for v in lacking)}"] if lacking else [])
+
+
+def _tables(method: str, scenario: str | None) -> str:
+    """Which of the paper's tables the numbers beside ours are from."""
+    tables = study.paper_tables(method, scenario or "standard")
+    first = tables["auc"]
+    others = [f"{study.METRICS[m]}: Table {table}" for m, table in tables.items() if table != first]
+    if "f1" not in tables:
+        others.append("the AUC alone")
+    return f"Table {first}" + (f" ({', '.join(others)})" if others else "")
