@@ -82,6 +82,13 @@ POINTS: tuple[Point, ...] = (
                             "near its place": "position=jitter"}, of_normals=True),
     _point("batches", "25", {"a third anomalies": "sampler=share",
                              "weights 0.8, 0.2": "sampler=weighted"}, of_normals=True),
+    # Fewer updates: as many passes in larger batches, or fewer passes, whose learning rate ends
+    # where 200 x 0.985 end. Fewer steps an epoch are fewer passes, too: no choice of their own.
+    _point("updates", "17, 26", {
+        "16 an update, 200 epochs": "batch_size=16 epochs=200 lr_gamma=0.985",
+        "32 an update": "batch_size=32", "64 an update": "batch_size=64",
+        "40 epochs": "epochs=40 lr_gamma=0.927", "80 epochs": "epochs=80 lr_gamma=0.963",
+        "120 epochs": "epochs=120 lr_gamma=0.975"}),
     Point("split", "44", (Choice("next seed", other_split=1),
                           Choice("the one after", other_split=2))),
     _point("threshold", "30", {"µ+σ": "thr=mean_std", "0.3": "thr=fixed"}),

@@ -58,6 +58,16 @@ def test_from_either_side_all_other_choices_are_there():
     assert "encoder: frozen" in authors and "encoder: frozen" not in paper
 
 
+def test_fewer_epochs_end_at_the_learning_rate_of_all_of_them():
+    base, *others = variants("paper")
+    ends = {v.choice: f.lr_gamma ** f.epochs for v in others if v.point == "updates"
+            for f in [v.settings.fit("ae_xad")] if f.batch_size == 16}
+    assert set(ends) == {"40 epochs", "80 epochs", "120 epochs"}
+    whole = base.settings.fit("ae_xad")
+    for end in ends.values():
+        assert end == pytest.approx(whole.lr_gamma ** whole.epochs, rel=0.03)
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     from conftest import make_category
@@ -161,6 +171,17 @@ def test_without_images_nothing_is_written(done, tmp_path, capsys):
                      *BOTTLE]) == 2
     assert f"{tmp_path}: no data of the categories asked for" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+def test_a_choice_of_epochs_wins_over_those_of_the_command_line(done, tmp_path, monkeypatch):
+    _, words = done
+    trained = []
+    monkeypatch.setattr(AEXAD, "fit", lambda self, train: trained.append(self.p))
+    assert cli.main([*words[:3], "--results", str(tmp_path), *TINY, *BOTTLE, "--points", "updates",
+                     "--epochs", "3", "--set", "ae_xad.lr_gamma=0.9"]) == 0
+    assert [(p.epochs, p.lr_gamma, p.batch_size) for p in trained] == [
+        (3, 0.9, 16), (200, 0.985, 16), (3, 0.9, 32), (3, 0.9, 64), (40, 0.927, 16),
+        (80, 0.963, 16), (120, 0.975, 16)]
 
 
 def test_the_plain_ae_has_points_of_its_own_shown_with_and_without_the_filter(
