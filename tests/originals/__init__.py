@@ -46,6 +46,24 @@ def error(found: ArrayLike, expected: ArrayLike | dict[str, Any]) -> float:
                      entries / rms))
 
 
+def spread_tensors(rows: Sequence[Sequence]) -> dict[str, np.ndarray]:
+    """The weights of BGAD's and FCDD's vectors, float64 by name: rows [number, name, shape, base,
+    spread]; base "rotation" is a matrix of SO(n)."""
+    found = {}
+    for number, name, shape, base, spread in rows:
+        z = drawn(1000 + number).standard_normal(shape)
+        found[name] = _rotation(z) if base == "rotation" else base + spread * z
+    return found
+
+
+def _rotation(z: np.ndarray) -> np.ndarray:
+    q, t = np.linalg.qr(z)
+    q = q * np.sign(np.diag(t))
+    if np.linalg.det(q) < 0:
+        q[:, 0] *= -1
+    return q
+
+
 def boxed(shape: Sequence[int], *boxes: tuple[int, int, int, int]) -> np.ndarray:
     """(H, W) bool, true in the half-open boxes (y0, y1, x0, x1)."""
     mask = np.zeros(shape, bool)
