@@ -14,8 +14,9 @@ _HERE = re.sub(r"\W", "-", platform.node())[:40]
 
 def neighbour(path: Path) -> Path:
     """Where this process writes what will be renamed to `path`. Its name is short whatever that
-    of `path` is: a name of 255 bytes is a good one."""
-    return path.with_name(f".{path.name[:30]}.{_HERE}.{os.getpid()}.tmp")
+    of `path` is: a name of 255 bytes is a good one. It has the end of that name, in which files
+    that are written together differ."""
+    return path.with_name(f".{path.name[-30:]}.{_HERE}.{os.getpid()}.tmp")
 
 
 def sweep(folder: Path) -> None:

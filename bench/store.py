@@ -47,22 +47,40 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
     """Create `path` whole or not at all; `write` gets the path of a temporary neighbour."""
-    building = neighbour(path)
-    with writing(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(building)
-            building.chmod(0o644)  # safetensors makes its files readable by their owner alone
-            with open(building, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(building, path)
-        finally:
-            building.unlink(missing_ok=True)
+    write_files({path: write})
+
+
+def write_files(writers: dict[Path, Callable[[Path], None]]) -> None:
+    """As `write_file`, several that belong together: each is whole on the disk before the first
+    is renamed, so that a disk that is full leaves all of them as they were."""
+    begun: list[Path] = []
+    try:
+        for path, write in writers.items():
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                begun.append(path)
+                building = neighbour(path)
+                write(building)
+                building.chmod(0o644)  # safetensors makes its files readable by their owner alone
+                with open(building, "rb+") as file:
+                    os.fsync(file.fileno())
+        for path in writers:
+            with writing(path):
+                os.replace(neighbour(path), path)
+    finally:
+        for path in begun:
+            with writing(path):
+                neighbour(path).unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_file(path, json_writer(content))
+
+
+def json_writer(content: dict[str, Any]) -> Callable[[Path], None]:
+    """What `write_file` needs to write an object as JSON."""
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_file(path, lambda p: p.write_text(text, encoding="utf-8"))
+    return lambda path: path.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
