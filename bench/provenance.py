@@ -29,12 +29,13 @@ def libraries() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """The git commit of this code, with '+changes' when tracked files differ from it."""
+    """The git commit of this code, with '+changes' when tracked files differ from it,
+    other than results: a baseline that was just saved is no change of the code."""
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", str(REPOSITORY), *words], capture_output=True,
                               text=True, check=True).stdout.strip()
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!results")
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
