@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -44,9 +44,9 @@ class Runner:
         return [c for c in cells if not self.store.cell_info(c) and not c.skip
                 and self.library.locate(c.fit.dataset, c.fit.category)]
 
-    def run(self, cells: Sequence[Cell]) -> list[str]:
-        """Compute what is pending. Returns what failed, a line each; raises UserError for bad
-        input before anything is trained."""
+    def run(self, cells: Sequence[Cell], after: Callable[[], None] = lambda: None) -> list[str]:
+        """Compute what is pending; call `after` as each fit ends. Returns what failed, a line each;
+        raises UserError for bad input before anything is trained."""
         if self.options.keep_maps:
             lacking = sum(self.store.cell_info(c) is not None
                           and not (self.store.cell_dir(c) / HEATMAPS).exists() for c in cells)
@@ -65,9 +65,9 @@ class Runner:
         _say(f"{len(work)} fits to do, {sum(len(j.cells) for j in work)} cells; "
              f"{len(cells) - sum(len(j.cells) for j in work)} cells stored, skipped or "
              f"without data")
-        return self._do(work)
+        return self._do(work, after)
 
-    def _do(self, work: list[Job]) -> list[str]:
+    def _do(self, work: list[Job], after: Callable[[], None]) -> list[str]:
         """Hand the jobs to workers as these become free. Returns what failed, a line each."""
         schedule, failures = Schedule(work, self.store, _say), []
         pool = engines.pool(self.choice, self.options, _say)
@@ -80,6 +80,7 @@ class Runner:
                         raise UserError(outcome.refused)
                     failures += schedule.ended(outcome)
                     self._tell(outcome)
+                    after()
         except KeyboardInterrupt:
             if self.choice.engine == "dask" and pool.busy():
                 _say(f"{pool.busy()} fits have begun on dask workers: they go on there, and are "
