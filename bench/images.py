@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -64,22 +64,32 @@ def of_folder(folder: Path) -> pd.DataFrame | None:
 def read(path: Path) -> pd.DataFrame:
     """The rows of an images.parquet, as they were stored. UserError for a damaged file."""
     try:
-        # Only plain columns are read: an edited file's schema can name any type of Arrow's and
-        # pandas', and a little compressed page can hold any amount of memory.
-        with parquet.ParquetFile(path) as file:
-            _check_columns(file)
-            images = file.read(use_threads=False).to_pandas(ignore_metadata=True)
-        missing = [name for name in STORED if name not in images]
-        if missing:
-            raise ValueError(f"no column {missing[0]}")
+        images = read_columns(path, STORED, texts=("id", "kind"))
         added = [name for name in (*KEYS, "used") if name in images]  # what `of_folder` adds
         if added:
             raise ValueError(f"a column {added[0]}")
-        images[["id", "kind"]].map(str.encode)  # TypeError or UnicodeError where one is no text
-    except (OSError, ArrowException, ValueError, TypeError, KeyError, OverflowError,
-            MemoryError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: damaged ({first_line(error)}); delete its folder and run the "
                         f"same command again") from None
+    return images
+
+
+UNREADABLE = (OSError, ArrowException, ValueError, TypeError, KeyError, OverflowError, MemoryError)
+"""What `read_columns` raises for a file that is not what it should be."""
+
+
+def read_columns(path: Path, names: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
+    """The table in a parquet file, which has to have the columns `names`, those of them in `texts`
+    as texts. Raises one of UNREADABLE."""
+    # Only plain columns are read: an edited file's schema can name any type of Arrow's and
+    # pandas', and a little compressed page can hold any amount of memory.
+    with parquet.ParquetFile(path) as file:
+        _check_columns(file)
+        images = file.read(use_threads=False).to_pandas(ignore_metadata=True)
+    missing = [name for name in names if name not in images]
+    if missing:
+        raise ValueError(f"no column {missing[0]}")
+    images[list(texts)].map(str.encode)  # TypeError or UnicodeError where one is no text
     return images
 
 

@@ -31,11 +31,14 @@ CELL = {"declared": DECLARED_CELL, "fit": DECLARED_FIT, "numbers": NUMBERS,
         "emissions": Maybe(READING), "provenance": ORIGIN, **DIGESTS}
 BASELINE_ENTRY = {
     "method": str, "declared": DECLARED_CELL, "fit": DECLARED_FIT, "numbers": NUMBERS,
-    "n_train": Maybe(TRAINED_ON, absent=True), "test_sha256": Maybe(str, absent=True),
+    **dict.fromkeys(("key", "test_sha256"), Maybe(str, absent=True)),
+    "n_train": Maybe(TRAINED_ON, absent=True),
     "tolerance": Maybe(Each(dict, Number(0)), absent=True), **DIGESTS}
 SETTINGS = {"protocol": Maybe(str, absent=True), "epochs": Maybe(Number(1, 1e9), absent=True),
             "set": Maybe(Each(list, str), absent=True)}
-BASELINE = {"cells": Each(list, BASELINE_ENTRY), "settings": Maybe(SETTINGS, absent=True)}
+BASELINE = {"cells": Each(list, BASELINE_ENTRY), "settings": Maybe(SETTINGS, absent=True),
+            "images": Maybe({"file": str, "sha256": str}, absent=True),
+            **dict.fromkeys(("command", "note"), Maybe(str, absent=True))}
 
 
 def wrong_in(info: dict[str, Any], kind: dict[str, Any]) -> str | None:

@@ -19,6 +19,7 @@ from bench.options import COMMAND, Request, understand, words, work_options
 from bench.plan import Cell
 from bench.provenance import REPOSITORY
 from bench.runner import Runner
+from bench.saving import check_json
 from bench.settings import Settings
 from bench.store import Store
 from datasets.catalog import DATASETS, all_categories
@@ -147,6 +148,7 @@ def compare(entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> in
 def update(args: argparse.Namespace) -> int:
     """Run everything once for each of --repeat, and write numbers (of the first run) with the
     tolerances that the runs' spread gives."""
+    check_json("--baseline", str(args.baseline))
     args.protocol = args.protocol or "mini"
     request = understand(args)
     threads = [int(n) for n in words(args.repeat) if n.isdigit() and int(n)]
@@ -164,11 +166,13 @@ def update(args: argparse.Namespace) -> int:
             if failures:
                 raise UserError(f"nothing written: {failures[0]}")
             runs.append([baseline.entry(cell, store) for cell in cells])
+            if i == 0:
+                rows = baseline.rows(cells, store)
     entries = [{**same[0], "tolerance": check.tolerances(same),
                 "runs": [{m: run["numbers"].get(m) for m in check.WATCHED} for run in same]}
                for same in zip(*runs)]
     settings = {"protocol": args.protocol, "epochs": args.epochs, "set": args.set}
-    baseline.write(args.baseline, entries, f"{COMMAND} {shlex.join(args.words)}", args.note,
+    baseline.write(args.baseline, entries, rows, f"{COMMAND} {shlex.join(args.words)}", args.note,
                    settings=settings, threads=threads)
     print(f"written: {args.baseline} ({len(entries)} cells, {len(threads)} runs)", file=sys.stderr)
     return 0

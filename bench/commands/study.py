@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from shutil import get_terminal_size
 
 import methods
-from bench import baseline, grids, study
+from bench import grids, saving, study
 from bench.errors import UserError, nearest
 from bench.notes import listed
-from bench.options import COMMAND, Request, check_file, understand, words, work_options
+from bench.options import Request, understand, words, work_options
 from bench.runner import Runner
 from bench.settings import Settings
 from bench.statistics import LEVEL, RESAMPLES
@@ -41,9 +39,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--stored", action="store_true", help="only what is stored, nothing is computed")
     p.add_argument("--name", help="name of the files (default study, of other methods than AE-XAD "
                    "study-METHOD)")
-    p.add_argument("--save-baseline", metavar="FILE", help="write the cells with their provenance "
-                   "to a JSON file")
-    p.add_argument("--note", default="", help="what a reader of that file must know")
+    saving.add_options(p)
     p.set_defaults(run=lambda args: run(understand(args)))
 
 
@@ -54,7 +50,7 @@ def run(request: Request) -> int:
     name = default if args.name is None else args.name
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise UserError(f"--name '{name}': expected letters, digits, _, - and .")
-    check_file("--save-baseline", args.save_baseline)
+    keeping = saving.Saving.of(request)
     places = _places(request)
     found = study.variants(method, request.settings, _changed(request, method), places,
                            args.scenario or "standard", request.seeds)
@@ -87,11 +83,7 @@ def run(request: Request) -> int:
     runner.store.write_table(request.stem(page.name), {
         "md": grids.markdown(page), "tex": grids.latex(page),
         "csv": study.table(made).to_csv(index=False, lineterminator="\n")})
-    if args.save_baseline:
-        given = {"protocol": request.settings.protocol, "epochs": args.epochs, "set": args.set}
-        count = baseline.save(Path(args.save_baseline), cells, runner.store,
-                              f"{COMMAND} {shlex.join(args.words)}", args.note, given)
-        print(f"written: {args.save_baseline} ({count} cells)", file=sys.stderr)
+    keeping.keep(cells, runner.store)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0

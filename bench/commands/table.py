@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from dataclasses import replace
-from pathlib import Path
 from shutil import get_terminal_size
 
 import pandas as pd
 
 import methods
-from bench import alone, baseline, carbon, render, winrates
+from bench import alone, carbon, render, saving, winrates
 from bench.errors import UserError
 from bench.images import per_image
-from bench.options import COMMAND, Request, check_file, table_cells, understand, work_options
+from bench.options import Request, table_cells, understand, work_options
 from bench.plan import Cell
 from bench.runner import Runner
 from bench.store import Store
@@ -28,9 +26,8 @@ PAPER_TABLES = tuple(TABLES[f"table{n}"] for n in range(1, 10))
 def register(commands: argparse._SubParsersAction) -> None:
     for name, definition in TABLES.items():
         p = commands.add_parser(name, parents=[work_options()], help=definition.title)
-        p.add_argument("--save-baseline", metavar="FILE", help="write the table's cells with "
-                       "their provenance to a JSON file")
-        p.add_argument("--note", default="", help="what a reader of that file must know")
+        saving.add_options(p)
+        saving.unless_saved_option(p)
         if definition.about_emissions:
             _emissions_option(p)
         p.set_defaults(run=lambda args, d=definition: table(understand(args), d))
@@ -65,12 +62,17 @@ def tables(request: Request) -> int:
 
 def table(request: Request, definition: TableDef) -> int:
     """Compute what the table needs, print it and write it under results/tables."""
-    args = request.args
-    check_file("--save-baseline", args.save_baseline)
+    args, keeping = request.args, saving.Saving.of(request)
     named_for, definition = definition.scenario, definition.under(args.scenario)
     cells, rows, names = table_cells(request, definition)
     if definition.shows == "winrates" and not _pairs(request, definition):
         raise UserError("--methods: Table 3 compares methods with each other; give two or more")
+    if keeping.adds:
+        cells = keeping.lacking(cells)
+        if not cells:
+            return 0
+        rows = list(dict.fromkeys((c.fit.dataset, c.fit.category) for c in cells))
+        names = [name for name in names if name in {c.method for c in cells}]
     runner = Runner(request.options, request.choice)
     strict = definition.about_emissions and args.emissions == "strict"
     if request.embedded:
@@ -83,19 +85,15 @@ def table(request: Request, definition: TableDef) -> int:
         return 0
     if strict:
         alone.runner(runner)  # as above
-    failures = runner.run(cells)
+    failures = runner.run(cells, (lambda: keeping.keep(cells, runner.store)) if keeping.adds else
+                          lambda: None)
     if strict:
         failures += alone.measure(runner, cells)
     shown = sys.stdout.isatty()
     for made in _make(runner, request, definition, cells, rows, names):
         print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
         _write(request, made, named_for)
-    if args.save_baseline:
-        command = f"{COMMAND} {shlex.join(args.words)}"
-        given = {"protocol": request.settings.protocol, "epochs": args.epochs, "set": args.set}
-        count = baseline.save(Path(args.save_baseline), cells, runner.store, command, args.note,
-                              given)
-        print(f"written: {args.save_baseline} ({count} cells)", file=sys.stderr)
+    keeping.keep(cells, runner.store)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0
