@@ -202,16 +202,23 @@ class Runner:
                "method": cell.method, "seed": fit.seed, "status": "done", "reason": "", "note": ""}
         if info is None:
             return row | dict(zip(("status", "reason"), self.why_not(cell)))
-        random = getattr(fit.params, "weights", None) == "random"
-        left_out = (self.store.fit_info(fit) or {}).get("vanished")
-        row["note"] = "; ".join(["encoder with random weights"] * random
-                                + [vanished_note(left_out, fit.data.size)] * bool(left_out))
+        row["note"] = "; ".join(self._notes(fit))
         origin = info["provenance"]
         row |= info["numbers"] | readings.of_cell(cell, self.store).columns() | {
             "device": origin["device"], "threads": origin["threads"],
             "environment": " ".join(f"{k} {v}" for k, v in origin["libraries"].items()),
             "data": info["data_sha256"]}
         return row | external.remarks(info)
+
+    def _notes(self, fit: Fit) -> list[str]:
+        """What must be known about a fit's numbers."""
+        notes = []
+        if getattr(fit.params, "weights", None) == "random":
+            notes.append("encoder with random weights")
+        vanished = (self.store.fit_info(fit) or {}).get("vanished")  # fits of before have none
+        if vanished:
+            notes.append(vanished_note(vanished, fit.data.size))
+        return notes
 
     def why_not(self, cell: Cell) -> tuple[str, str]:
         """What is the matter with a cell that isn't stored, in a word or two, and why."""

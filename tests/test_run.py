@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -343,3 +344,15 @@ def test_a_vanished_anomaly_is_left_out_and_said(root, tmp_path, capsys):
     assert said in out.out and said in out.err
     [info] = [read_json(p) for p in (tmp_path / "r").rglob("fit.json")]
     assert info["n_train"] == {"normal": 6, "anomalous": 5}
+
+
+def test_a_fit_of_before_vanished_anomalies_were_kept_still_counts(root, tmp_path, capsys):
+    assert run(root, tmp_path, *BOTTLE, "--methods", "ae_xad") == 0
+    [path] = tmp_path.rglob("fit.json")
+    info = read_json(path)
+    assert info.pop("vanished") == []
+    path.write_text(json.dumps(info))
+    capsys.readouterr()
+    assert run(root, tmp_path, *BOTTLE, "--methods", "ae_xad") == 0
+    out = capsys.readouterr()
+    assert "trained without" not in out.out and "to do" not in out.err
