@@ -123,6 +123,13 @@ def test_scenario_that_a_method_can_not_do_has_a_reason():
     assert [bool(c.skip) for c in cells] == [True, False]
 
 
+def test_what_the_set_threshold_is_over_is_in_the_key():
+    s = Settings("paper")
+    declared = [plan.cells(s, ["ae_xad"], [("mvtec", "bottle")], scenario, [40])[0].declared()
+                for scenario in plan.SCENARIOS]
+    assert [facts.get("set") for facts in declared] == [None, "anomalous"]
+
+
 def test_a_field_added_later_leaves_the_keys_of_before():
     @dataclasses.dataclass(frozen=True)
     class Old:
