@@ -96,7 +96,7 @@ POINTS: tuple[Point, ...] = (
                               "runs over 3 px": "segments=runs min_run=4",
                               "components": "segments=components"}),
     _point("direction", "32", {"larger": "agg=max", "smaller": "agg=min",
-                                "smaller, as with NaN": "agg=min_nan"}),
+                               "smaller, as with NaN": "agg=min_nan"}),
     _point("radius", "33", {"estimated": "k=none", "5": "k=5", "15": "k=15", "30": "k=30"}),
     _point("filter", "–", {"Gaussian": "filter=true", "none": "filter=false"}),
     _point("sigma", "35", {"k/3, to 3σ": "sigma_div=3 sigma_min=0 truncate=3",
