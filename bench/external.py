@@ -97,7 +97,7 @@ def save(cell: Cell, category: Category, positions: np.ndarray, heatmaps: np.nda
          scores: np.ndarray, facts: dict[str, Any], options: task.Options) -> None:
     """Measure the heatmaps (N, S, S) and scores (N,) of the test images at `positions`, and store
     the cell in place of an older one. facts: where the maps come from (sha256, folder, score)."""
-    table, numbers = task.measure(heatmaps, scores, category, positions)
+    table, numbers = task.measure(heatmaps, scores, category, positions, cell.fit.scenario)
     store = Store(options.results)
     (store.cell_dir(cell) / CELL).unlink(missing_ok=True)  # first: half an older cell is none
     shutil.rmtree(store.cell_dir(cell), ignore_errors=True)

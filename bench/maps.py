@@ -155,6 +155,21 @@ def _mean_lengths(above: NDArray[np.bool_], segments: str, min_run: int) -> tupl
     raise ValueError(f"segments must be 'runs' or 'components', got {segments!r}")
 
 
+def _joined(lengths: tuple[float, float], aggregate: str) -> float:
+    """One length for both directions. 'min_nan' is Python's min(vertical, horizontal) where a
+    direction without segments is NaN, as in the authors' code: NaN is never the smaller, so that
+    where only one direction has segments, the vertical length counts and the horizontal does not.
+    """
+    horizontal, vertical = lengths
+    if aggregate == "max":
+        return max(lengths)
+    if aggregate == "min" or (aggregate == "min_nan" and horizontal):
+        return min(lengths)
+    if aggregate == "min_nan":
+        return vertical
+    raise ValueError(f"aggregate must be 'max', 'min' or 'min_nan', got {aggregate!r}")
+
+
 def filter_radius(
     e_norm: ArrayLike,
     *,
@@ -162,7 +177,7 @@ def filter_radius(
     threshold_value: float = 0.3,
     segments: Literal["runs", "components"] = "runs",
     min_run: int = 1,
-    aggregate: Literal["max", "min"] = "max",
+    aggregate: Literal["max", "min", "min_nan"] = "max",
     rounding: Literal["floor", "round", "none"] = "floor",
     k_min: int = 1,
     k_max: int | None = None,
@@ -171,7 +186,8 @@ def filter_radius(
 
     e_norm: (H, W). Binarised ('mean_std': strictly above mu + sigma; 'fixed': at least
     `threshold_value`); the mean segment lengths in the two directions; half the larger (or
-    smaller) of the two; rounded down (or to nearest, halves up; 'none': as it is, a float). At
+    smaller; 'min_nan': the smaller as the authors' code compares, see `_joined`) of the two;
+    rounded down (or to nearest, halves up; 'none': as it is, a float). At
     least k_min, which is also the answer when nothing is above the threshold; at most k_max and
     (min(H, W) - 1) // 2, the largest kernel that fits, which wins over k_min on tiny maps.
     `min_run` only concerns runs.
@@ -179,15 +195,13 @@ def filter_radius(
     Source: paper, Section 4.3; the paper leaves rounding and bounds open.
     Raises ValueError on a map that is not 2-D or not finite, and on unknown options.
     """
-    if aggregate not in ("max", "min"):
-        raise ValueError(f"aggregate must be 'max' or 'min', got {aggregate!r}")
     if rounding not in ("floor", "round", "none"):
         raise ValueError(f"rounding must be 'floor', 'round' or 'none', got {rounding!r}")
     if k_min < 0 or (k_max is not None and k_max < k_min):
         raise ValueError(f"need 0 <= k_min <= k_max, got {k_min} and {k_max}")
     e_norm = as_float_map(e_norm)
     lengths = _mean_lengths(_above(e_norm, threshold, threshold_value), segments, min_run)
-    half = (max(lengths) if aggregate == "max" else min(lengths)) / 2
+    half = _joined(lengths, aggregate) / 2
     if rounding != "none":
         half = math.floor(half + 0.5 if rounding == "round" else half)
     k = max(k_min, half)
@@ -202,9 +216,9 @@ def gaussian_filter(map2d: NDArray[np.floating], k: float, *, divisor: float = 3
     """Gaussian filter for a radius k; k = 0 is a copy.
 
     map2d: (H, W) float32 or float64; the result has the same shape and dtype. sigma is k / divisor,
-    at least sigma_min (pixels), and the kernel ends at truncate * sigma: with the defaults it is
-    (2k+1) x (2k+1) and sigma = k/3. border: outside the map the edge pixel is repeated and the map
-    mirrored (scipy's 'reflect'), or all is zero.
+    at least sigma_min (pixels), and the kernel ends at truncate * sigma, rounded as scipy rounds it
+    (halves up): with the defaults it is (2k+1) x (2k+1) and sigma = k/3. border: outside the map
+    the edge pixel is repeated and the map mirrored (scipy's 'reflect'), or all is zero.
 
     Source: paper, Section 4.3 (k = 6: 13 x 13, sigma 2); the border is our choice.
     Raises ValueError on another dtype, another number of axes or a negative k.
@@ -217,5 +231,5 @@ def gaussian_filter(map2d: NDArray[np.floating], k: float, *, divisor: float = 3
     if k == 0:
         return map2d.copy()
     sigma = max(k / divisor, sigma_min)
-    return ndimage.gaussian_filter(map2d, sigma=sigma, radius=round(truncate * sigma),
+    return ndimage.gaussian_filter(map2d, sigma=sigma, radius=int(truncate * sigma + 0.5),
                                    mode={"reflect": "reflect", "zero": "constant"}[border])

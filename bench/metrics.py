@@ -135,7 +135,7 @@ def image_metrics(
     """Metrics of one anomalous image: auc, ap, and f1_a<a>, iou_a<a> for every a in A_VALUES.
 
     heatmap: (H, W) float32 or float64; mask: (H, W) bool, True = anomalous. With `set_moments`,
-    the (mu, sigma) of the whole test set, also f1_set_a<a> and iou_set_a<a>. F1 and IoU are those
+    the (mu, sigma) of a test set, also f1_set_a<a> and iou_set_a<a>. F1 and IoU are those
     of the pixels strictly above mu + a*sigma. An empty mask gives NaN everywhere, a full one
     only for auc and ap.
 
@@ -183,22 +183,26 @@ def _checked_labels(labels: ArrayLike, masks: NDArray[np.bool_]) -> NDArray[np.i
     return labels
 
 
-def per_image(heatmaps: ArrayLike, masks: ArrayLike, labels: ArrayLike) -> pd.DataFrame:
+def per_image(heatmaps: ArrayLike, masks: ArrayLike, labels: ArrayLike,
+              set_normals: bool = True) -> pd.DataFrame:
     """One row per test image, in the order given.
 
     heatmaps: (N, H, W) float32 (float64 works); masks: (N, H, W) bool; labels: (N,) 0 = normal,
     1 = anomalous. Columns: `label`; `area`, the fraction of anomalous pixels; then
     METRIC_COLUMNS: `auc`, `ap`; `f1_a1.0`, `iou_a1.0`, ... with mu + a*sigma of that image;
-    `f1_set_a1.0`, `iou_set_a1.0`, ... with one mu and sigma of all maps, normals included.
-    NaN for normals and empty masks, and for auc and ap also where the mask is full.
+    `f1_set_a1.0`, `iou_set_a1.0`, ... with one mu and sigma of all maps, with those of normal
+    images if `set_normals`. NaN for normals and empty masks, and for auc and ap also where the
+    mask is full.
 
     Source: paper, Section 4.3 (per image, strictly above, population std); the set-wide
-    threshold is the one of the authors' code. Raises ValueError on other shapes or dtypes, NaN
-    or infinite heatmaps, and on a normal image with anomalous pixels.
+    threshold is the one of the authors' code, whose test set for a training on anomalies only
+    has no normals. Raises ValueError on other shapes or dtypes, NaN or infinite heatmaps, and on
+    a normal image with anomalous pixels.
     """
     heatmaps, masks = _checked(heatmaps, masks, ndim=3)
     labels = _checked_labels(labels, masks)
-    moments = maps.mean_std(heatmaps)
+    of_set = heatmaps if set_normals or not labels.any() else heatmaps[labels == 1]
+    moments = maps.mean_std(of_set)
     rows = [image_metrics(h, m, moments) for h, m in zip(heatmaps, masks, strict=True)]
     df = pd.DataFrame(rows, columns=list(METRIC_COLUMNS), dtype=np.float64)
     df.insert(0, "label", labels)

@@ -21,7 +21,8 @@ class MetricsParams:
     """Which of the stored numbers a table shows. Not part of a cell's key: all are stored."""
 
     binarize: str = param("image", "threshold of F1 and IoU from each map, or from all maps of the "
-                          "test set (Section 4.3; row 37)", choices=("image", "dataset"))
+                          "test set, on anomalies only from those of anomalous images "
+                          "(Section 4.3; row 37)", choices=("image", "dataset"))
     a: float = param(1.0, "F1 and IoU at mean + a * std (Section 4.3)", choices=A_VALUES)
     winrate: str = param("class_mean", "Table 3 over a dataset: mean of its categories' shares, or "
                          "share of all its images (row 41)", choices=("class_mean", "pooled"))
@@ -40,10 +41,10 @@ LIGHT = {"*.encoder": "efficientnet_lite0", "fcdd.net": "efficientnet_lite0",
 
 # The network and the explanation of the authors' code: the encoder trains, with BatchNorm on the
 # batch's statistics; the filter's radius is half the mean run above 0.3, of the direction that has
-# the shorter ones, and its sigma half the radius.
+# the shorter ones (without any: the vertical one's or none), and its sigma half the radius.
 _AUTHORS = {"freeze": False, "bn_eval": False, "reduce": "three_conv", "reduce_bn": True,
             "mask": "square_sum", "block": "tconv_conv",
-            "thr": "fixed", "min_run": 4, "agg": "min", "k_round": "none", "k_min": 0,
+            "thr": "fixed", "min_run": 4, "agg": "min_nan", "k_round": "none", "k_min": 0,
             "sigma_div": 2.0, "sigma_min": 1.0, "truncate": 4.0, "score": "plain"}
 
 # A protocol is a list of assignments, as one would write them with --set.
@@ -52,8 +53,10 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "paper": {},
     # What the authors' own later code does where it is known and differs from the text (the S of
     # docs/open_points.md), for AE-XAD and the ablation's AE; FCDD and BGAD are as under `paper`.
-    # Not its slips: runs counted on across gaps in a row, NaN taken for an AUC of 0, a threshold on
-    # errors that were not normalised (BTAD, road), an AE trained for one epoch and on anomalies.
+    # One of its slips is in, as it decides whether a map is filtered: what a NaN does to the
+    # smaller direction (agg). Not in: runs counted on across gaps in a row, NaN taken for an AUC of
+    # 0, a threshold on errors that were not normalised (BTAD, road), an AE trained for one epoch
+    # and on anomalies.
     "authors": {"ae_xad.sampler": "weighted", "ae_xad.n_raw": 1, "ae_xad.n_paste": 0,
                 **{f"{method}.{field}": value for method in ("ae_xad", "ae")
                    for field, value in _AUTHORS.items()},

@@ -17,7 +17,8 @@ ORIGIN = {"commit": Maybe(str), "device": Maybe(str), "threads": Maybe(int),
           "libraries": Each(dict, str)}
 DECLARED_FIT = {"method": str, "version": int, "dataset": str, "category": str, "scenario": str,
                 "seed": Number(0, 2**32 - 1), "params": PARAMS, "data": PARAMS}
-DECLARED_CELL = {"fit": str, "method": str, "metrics": int, "params": PARAMS}
+DECLARED_CELL = {"fit": str, "method": str, "metrics": int, "params": PARAMS,
+                 "set": Maybe(str, absent=True)}
 NUMBERS = {**dict.fromkeys((*METRIC_COLUMNS, "detection_auc"), Maybe(SCORE)),
            **dict.fromkeys(("n_images", "n_used", "n_dropped", "n_normal", "n_anomalous"), COUNT)}
 TRAINED_ON = {"normal": COUNT, "anomalous": COUNT}

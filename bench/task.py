@@ -21,7 +21,7 @@ from bench.claims import Lost, Seen
 from bench.emissions import Meter
 from bench.errors import UserError, first_line
 from bench.files import sweep
-from bench.plan import Cell, Fit
+from bench.plan import ANOMALIES_ONLY, Cell, Fit
 from bench.progress import Progress, duration
 from bench.store import Store
 from datasets.catalog import Dataset
@@ -237,7 +237,8 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
             explanation = method.explain(images)
     _check(explanation, images.shape[:3])
     keep_findings(cell.fit, method, ctx.store)
-    table, numbers = measure(explanation.heatmaps, explanation.scores, category, positions)
+    table, numbers = measure(explanation.heatmaps, explanation.scores, category, positions,
+                             cell.fit.scenario)
     for name, values in explanation.extras.items():
         table[name] = values
         numbers[f"mean_{name}"] = float(np.mean(values))
@@ -249,14 +250,17 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     }, explanation.heatmaps if options.keep_maps else None)
 
 
-def measure(heatmaps: np.ndarray, scores: np.ndarray, category: Category, positions: np.ndarray
-            ) -> tuple[pd.DataFrame, dict[str, Any]]:
+def measure(heatmaps: np.ndarray, scores: np.ndarray, category: Category, positions: np.ndarray,
+            scenario: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The metrics of each test image, and the numbers of the test set as a whole.
 
-    heatmaps: (N, H, W), scores: (N,), of the category's images at `positions` (N,).
+    heatmaps: (N, H, W), scores: (N,), of the category's images at `positions` (N,). On anomalies
+    only the authors' test set has no normal images, so that these don't count in the threshold
+    of the whole set; for the detection AUC they do.
     """
     masks, kinds = category.masks[positions], category.kinds[positions]
-    table = metrics.per_image(heatmaps, masks, (kinds != GOOD).astype(np.int64))
+    table = metrics.per_image(heatmaps, masks, (kinds != GOOD).astype(np.int64),
+                              set_normals=scenario != ANOMALIES_ONLY)
     numbers = metrics.aggregate(table, scores) | metrics.pooled(heatmaps, masks)
     table.insert(0, "id", category.ids[positions])
     table.insert(1, "kind", kinds)

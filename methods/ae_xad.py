@@ -98,8 +98,9 @@ class AEExplain:
                           choices=("runs", "components"))
     min_run: int = param(4, "runs shorter than this many pixels, of the working size, are ignored "
                          "(row 31)", low=1, high=4096)
-    agg: str = param("max", "of the two directions' means (Section 4.3; row 32)",
-                     choices=("max", "min"))
+    agg: str = param("max", "of the two directions' means; min_nan: the smaller, where only one "
+                     "has runs the vertical one (Section 4.3; row 32)",
+                     choices=("max", "min", "min_nan"))
     k_round: str = param("floor", "rounding of the radius (row 33)",
                          choices=("floor", "round", "none"))
     k_min: int = param(1, "smallest radius, pixels; also where nothing is above the threshold, 0: "

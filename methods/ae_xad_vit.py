@@ -58,8 +58,8 @@ class ViTFit(AEXADFit):
                           low=0.0, high=180.0)
     scale_min: float = param(0.7, "smallest zoom of a pasted anomaly", low=0.01)
     scale_max: float = param(1.3, "largest zoom of a pasted anomaly", low=0.01)
-    noise: float = param(0.02, "standard deviation of the noise on pasted copies, of 1; clipped, "
-                         "where theirs wraps around", low=0.0)
+    noise: float = param(0.02, "standard deviation of the noise on all copies of an anomaly, of 1; "
+                         "clipped, where theirs wraps around", low=0.0)
     round: str = param("floor", "rounding of the share of anomalies (row 25)",
                        choices=("ceil", "floor"))
 
@@ -177,17 +177,21 @@ class AEXADViT(AEXAD):
         return AutoEncoder(StemmedViT(tokens), Decoder(adapter(tokens.width), p), norm, False)
 
     def prepare(self, train: TrainingSet) -> tuple[Augmented, int]:
-        """Pasted copies get noise; an epoch is over when the normals are used up (row 26)."""
+        """Every copy of an anomaly, raw or pasted, gets noise of its own and is stored as a whole
+        number, rounded down; an epoch is over when the normals are used up (row 26)."""
         data, _ = super().prepare(train)
-        images, n = data.images.copy(), len(train.images)
+        copies, n = data.images[data.anomalies], len(data.normals)
         rng = np.random.default_rng([self.ctx.seed, 3])
-        for image in images[n:]:
+        for image in copies:
             noise = rng.normal(0, self.p.noise * 255, image.shape)
-            image[:] = np.clip(image + noise, 0, 255).round()
+            image[:] = np.clip(image + noise, 0, 255)  # the fraction is cut off
         batch = self.p.batch_size
         n_anomalies = math.floor(batch * self.p.anom_frac + 1e-9)
-        drawn = (len(train.normals), batch - n_anomalies) if len(train.normals) else (n, batch)
-        return (Augmented(images, data.masks, data.normals, data.anomalies),
+        drawn = (n, batch - n_anomalies) if n else (len(train.images), batch)
+        # a raw copy was a repeated position of one image; now each is an image
+        return (Augmented(np.concatenate([data.images[data.normals], copies]),
+                          np.concatenate([data.masks[data.normals], data.masks[data.anomalies]]),
+                          np.arange(n), n + np.arange(len(copies))),
                 math.ceil(drawn[0] / drawn[1]))
 
     def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:

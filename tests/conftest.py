@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bench.stress.category import make_category
 from methods.base import TrainingSet
@@ -31,6 +33,15 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("AEXAD_DATA", "AEXAD_RESULTS"):
         os.environ.pop(name, None)
     return place
+
+
+@pytest.fixture
+def float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Our code in double precision: what it creates is, and what it makes float32 is double."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def training_set(side: int = 32, normals: int = 5, anomalies: int = 2) -> TrainingSet:

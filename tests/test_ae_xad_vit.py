@@ -101,14 +101,31 @@ def test_loss_sums_channels_by_hand():
     assert element.loss(x, y, out).item() == pytest.approx(16 * (1 + 1.96 / 4 + 1))
 
 
-def test_pasted_copies_get_noise_and_the_others_none():
+def test_each_copy_of_an_anomaly_has_noise_of_its_own():
     data = training_set()
     prepared, steps = method().prepare(data)
     assert steps == 2  # ceil(5 normals / 4 of a batch of 6)
-    assert np.array_equal(prepared.images[:7], data.images)
+    assert prepared.normals.tolist() == list(range(5)) and len(prepared.images) == 5 + 2 * 15
+    assert np.array_equal(prepared.images[:5], data.images[:5])  # normals have none
     quiet, _ = method(noise=0.0).prepare(data)
-    difference = prepared.images[7:].astype(int) - quiet.images[7:]
-    assert 4 < difference.std() < 6  # 0.02 * 255 = 5.1
+    raw, raw_masks = quiet.images[quiet.anomalies[:10]], quiet.masks[quiet.anomalies[:10]]
+    assert np.array_equal(raw, np.tile(data.images[5:], (5, 1, 1, 1)))
+    assert np.array_equal(raw_masks, np.tile(data.masks[5:], (5, 1, 1)))
+    difference = prepared.images[prepared.anomalies].astype(int) - quiet.images[quiet.anomalies]
+    assert len(np.unique(difference.reshape(30, -1), axis=0)) == 30
+    assert (abs(difference.std(axis=(1, 2, 3)) - 0.02 * 255) < 0.1).all()
+    assert abs(difference.mean() + 0.5) < 0.02  # cut off, not rounded
+    assert np.array_equal(prepared.masks, quiet.masks)
+
+
+def test_noise_stops_at_black_and_white_and_needs_no_normals():
+    data = training_set()
+    data.images[5:, 20:30], data.images[5:, 30:38] = 255, 0
+    alone = TrainingSet(data.images[5:], data.masks[5:], data.anomalous[5:])
+    prepared, steps = method().prepare(alone)
+    assert steps == 1 and not len(prepared.normals)
+    assert prepared.anomalies.tolist() == list(range(10))
+    assert prepared.images[:, 20:30].min() > 200 and prepared.images[:, 30:38].max() < 50
 
 
 def test_gradient_is_clipped(monkeypatch):

@@ -205,6 +205,19 @@ def test_radius_aggregates_directions():
     assert maps.filter_radius(e, aggregate="min", min_run=5) == 1  # no vertical run is left
 
 
+def test_radius_where_a_direction_without_runs_is_nan():
+    e = np.zeros((64, 64))
+    e[10:14, 20:33] = 1  # 13 wide, 4 high
+
+    def radius(e, **options):
+        return maps.filter_radius(e, aggregate="min_nan", k_min=0, **options)
+
+    assert radius(e) == 2  # both have runs: the smaller
+    assert radius(e, min_run=5) == 0  # only horizontal ones: none
+    assert radius(e.T, min_run=5) == 6  # only vertical ones: theirs
+    assert radius(e, min_run=14) == 0
+
+
 def test_radius_segments_differ_on_a_diagonal_staircase():
     e = np.zeros((64, 64), dtype=np.float32)
     for i in range(10):
@@ -333,7 +346,7 @@ def test_filter_refuses_what_it_would_round():
 
 def test_the_authors_gaussian_against_scipy():
     x = np.random.default_rng(5).random((40, 50))
-    for k in (0.5, 2.0, 5.5, 9.0):
+    for k in (0.5, 2.0, 2.25, 5.5, 9.0):  # 2.25: 4 sigma = 4.5
         y = maps.gaussian_filter(x, k, divisor=2.0, sigma_min=1.0, truncate=4.0)
         np.testing.assert_array_equal(y, ndimage.gaussian_filter(x, max(k / 2, 1.0), truncate=4.0))
     zeros = maps.gaussian_filter(x, 6, border="zero")
@@ -341,6 +354,13 @@ def test_the_authors_gaussian_against_scipy():
     np.testing.assert_allclose(zeros, padded, atol=1e-12)
     assert (maps.gaussian_filter(np.ones((9, 9)), 3, border="zero")[0] < 1).all()
     np.testing.assert_array_equal(maps.gaussian_filter(x, 0, sigma_min=1.0), x)
+
+
+def test_kernel_of_a_whole_radius_ends_there():
+    x = np.zeros((1, 2 * 500 + 3))
+    x[0, 501] = 1
+    for k in range(1, 501):
+        assert np.flatnonzero(maps.gaussian_filter(x, k)).tolist() == [*range(501 - k, 502 + k)]
 
 
 def test_a_radius_that_is_not_rounded():

@@ -198,6 +198,20 @@ def test_set_threshold_counts_the_normals():
     assert df["f1_set_a1.0"][1] == df["iou_set_a1.0"][1] == 0.0
 
 
+def test_set_threshold_without_the_normals():
+    h, masks, labels = draw_set(0, levels=4)
+    h[labels == 0] += 9  # with these nothing anomalous lies above the set's threshold
+    df = metrics.per_image(h, masks, labels, set_normals=False)
+    anomalous = labels == 1
+    alone = metrics.per_image(h[anomalous], masks[anomalous], labels[anomalous])
+    np.testing.assert_array_equal(df.loc[anomalous], alone)
+    assert (alone["f1_set_a1.0"] > 0).any()
+    assert (metrics.per_image(h, masks, labels).loc[anomalous, "f1_set_a1.0"] == 0).all()
+    none = metrics.per_image(h[~anomalous], masks[~anomalous], labels[~anomalous],
+                             set_normals=False)
+    assert none["f1_set_a1.0"].isna().all()
+
+
 def test_two_level_map_has_zero_f1_and_iou():
     h = np.full((1, 16, 16), 0.1, dtype=np.float32)
     h[0, :8] = 0.7  # half of the pixels: mu + sigma is the maximum

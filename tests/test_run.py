@@ -20,11 +20,12 @@ import torch
 from PIL import Image
 
 import methods
-from bench import cli, task
+from bench import cli, plan, task
 from bench.params import param
 from bench.store import Store, read_json
 from commands import BOTTLE, TINY, csv, heatmaps, run
 from conftest import REPOSITORY, make_category
+from datasets.category import DataParams, Library
 from methods.base import Explanation
 
 # -- a table --
@@ -78,6 +79,25 @@ def test_anomalies_only_skips_the_ae_and_says_why(root, tmp_path, capsys):
     assert "skipped [1]" in out and "trains on normal images alone" in out
     table = csv(tmp_path / "r", "table1-anomalies_only-smoke").set_index("method")
     assert np.isnan(table.value["ae"]) and table.value["ae_xad"] > 0
+
+
+@pytest.mark.parametrize("scenario", plan.SCENARIOS)
+def test_images_behind_the_test_sets_threshold(root, tmp_path, scenario):
+    """The authors' test set of a training on anomalies only has no normal images."""
+    assert run(root, tmp_path, *BOTTLE, "--scenario", scenario, "--methods", "ae_xad",
+               "--keep-maps") == 0
+    [cell] = tmp_path.glob("cells/mvtec/bottle/*/ae_xad/*")
+    images, maps = pd.read_parquet(cell / "images.parquet"), np.load(cell / "heatmaps.npy")
+    assert len(maps) == 7 and read_json(cell / "cell.json")["numbers"]["n_normal"] == 3
+    counted = maps[(images.label == 1) | (scenario == "standard")].astype(np.float64)
+    threshold = np.float32(counted.mean() + counted.std())
+    category = Library(root, tmp_path).load("mvtec", "bottle", DataParams(size=32))
+    masks = {id_: mask for id_, mask in zip(category.ids, category.masks)}
+    for row, heatmap in zip(images.itertuples(), maps):
+        if row.label:
+            mask, above = masks[row.id], heatmap > threshold
+            assert images.loc[row.Index, "iou_set_a1.0"] == pytest.approx(
+                (mask & above).sum() / (mask | above).sum())
 
 
 def test_seeds_give_a_mean_and_a_standard_deviation(root, tmp_path, capsys):

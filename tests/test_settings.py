@@ -123,6 +123,13 @@ def test_scenario_that_a_method_can_not_do_has_a_reason():
     assert [bool(c.skip) for c in cells] == [True, False]
 
 
+def test_what_the_set_threshold_is_over_is_in_the_key():
+    s = Settings("paper")
+    declared = [plan.cells(s, ["ae_xad"], [("mvtec", "bottle")], scenario, [40])[0].declared()
+                for scenario in plan.SCENARIOS]
+    assert [facts.get("set") for facts in declared] == [None, "anomalous"]
+
+
 def test_a_field_added_later_leaves_the_keys_of_before():
     @dataclasses.dataclass(frozen=True)
     class Old:
@@ -155,7 +162,7 @@ def test_authors_protocol_is_their_code():
                                                                 "tconv_conv")
     assert (fit.sampler, fit.anom_weight, fit.n_raw, fit.n_paste) == ("weighted", 0.8, 1, 0)
     assert (fit.lr_gamma, fit.epochs, fit.batch_size) == (0.985, 200, 16)
-    assert (explain.thr, explain.thr_value, explain.agg) == ("fixed", 0.3, "min")
+    assert (explain.thr, explain.thr_value, explain.agg) == ("fixed", 0.3, "min_nan")
     assert explain.min_run == 4 and explain.k_min == 0 and explain.k_round == "none"
     assert (explain.sigma_div, explain.sigma_min, explain.truncate) == (2.0, 1.0, 4.0)
     assert s.metrics.binarize == "dataset" and s.explain("ae_xad_raw").score == "plain"

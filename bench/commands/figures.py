@@ -148,7 +148,7 @@ def draw_thresholds(work: Work) -> Iterator[Drawn]:
     records = work.runner.records(work.done())
     numbers = curves.over_thresholds(records, columns) if len(records) else records
     if len(numbers):
-        scope = "" if shown.binarize == "image" else " of all maps of the test set"
+        scope = "" if shown.binarize == "image" else " of the test set's maps"
         axis = curves.Axis(f"$a$, in the threshold µ + $a$·σ{scope}",
                            {"f1": "F1", "iou": "IoU"}[metric], (1, 2, 3), True)
         yield Drawn(curves.draw(numbers, work.names, labels(), axis, remark=work.remark),
