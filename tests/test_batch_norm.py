@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from methods.batch_norm import accurate
+from methods.batch_norm import accurate, statistics
 
 
 def trained(layer: nn.Module, x: torch.Tensor, dy: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -37,7 +37,34 @@ def test_statistics_gradients_and_output_are_those_of_float64(batch):
     assert found["y"].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_plain_layer_is_not_as_accurate_so_the_hooks_are_needed(batch):
+def test_a_frozen_layer_moves_its_statistics_as_float64_does(batch):
+    """Without gradients: two batches, the second with other statistics."""
+    layers = nn.BatchNorm2d(16).double(), accurate(nn.BatchNorm2d(16)).requires_grad_(False)
+    x = batch[0]
+    for x in (x, 3 * x.flip(2) + 1):
+        exact, found = layers[0](x.double()), layers[1](x)
+        assert off({"y": found}, {"y": exact.detach()})["y"] < 3e-6
+        assert found.is_contiguous(memory_format=torch.channels_last) and layers[1].training
+    exact, found = (layer.state_dict() for layer in layers)
+    sigma = exact["running_var"].sqrt()
+    assert ((found["running_mean"] - exact["running_mean"]).abs() / sigma).max() < 1e-6
+    assert off(found, {"running_var": exact["running_var"]})["running_var"] < 1e-6
+    assert found["num_batches_tracked"] == 2
+
+
+@pytest.mark.parametrize("height", [112, 37, 1])
+def test_statistics_of_maps_whose_parts_differ(height):
+    """Also where the last block is a short one, and with a part far away from the others."""
+    draw = torch.Generator().manual_seed(6)
+    x = torch.randn(8, 160, height, 112, generator=draw) + 30
+    x[0, :, :height // 20] = -100
+    mean, variance = statistics(x.to(memory_format=torch.channels_last))
+    exact = x.double().var(dim=(0, 2, 3), unbiased=False)
+    assert ((mean - x.double().mean(dim=(0, 2, 3))).abs() / exact.sqrt()).max() < 1e-6
+    assert ((variance - exact) / exact).abs().max() < 1e-6
+
+
+def test_the_plain_layer_is_not_as_accurate_so_the_module_is_needed(batch):
     """When this fails, PyTorch has mended its kernel: take methods/batch_norm.py away."""
     exact = trained(nn.BatchNorm2d(16).double(), batch[0].double(), batch[1].double())
     assert off(trained(nn.BatchNorm2d(16), *batch), exact)["mean"] > 3e-6
