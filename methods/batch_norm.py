@@ -28,8 +28,8 @@ def accurate(net: nn.Module) -> nn.Module:
 
 
 def statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and (biased) variance of each channel of (B, C, H, W), float32 (C,): of blocks, whose
-    sums are short, then of all together in float64."""
+    """Mean and (biased) variance of each channel of (B, C, H, W), each (C,) of its dtype: of
+    blocks, whose sums are short, then of all together in float64."""
     rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
     means, squares, sizes = [], [], []
     for block in rows.split(max(BLOCK // x.shape[1], 1)):
@@ -43,7 +43,7 @@ def statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     mean = (weights * each).sum(dim=0)
     variance = torch.stack(squares).double().sum(dim=0) / len(rows)
     variance += (weights * (each - mean).square()).sum(dim=0)
-    return mean.float(), variance.float()
+    return mean.to(x.dtype), variance.to(x.dtype)
 
 
 def _forward(layer: nn.BatchNorm2d, plain: Callable[[torch.Tensor], torch.Tensor],
