@@ -305,10 +305,13 @@ def test_features_beyond_the_limit_are_mapped_and_equal(monkeypatch, tmp_path):
     assert inside.ctx.losses == outside.ctx.losses and not list(tmp_path.iterdir())
 
 
-def test_interrupted_training_continues_with_the_same_bits(root, tmp_path, monkeypatch):
+@pytest.mark.parametrize("idle", ["momentum", "rest"])
+def test_interrupted_training_continues_with_the_same_bits(root, tmp_path, monkeypatch, idle):
+    """Every level has had a step by the end of a pass, the only place to be interrupted at: a batch
+    gives each at least one, however few its positions are."""
     words = (*BOTTLE, "--methods", "bgad", "--set", "bgad.batch_size=4", "--set",
              "bgad.meta_epochs=3", "--set", "bgad.n_raw=1", "--set", "bgad.n_paste=1",
-             "--checkpoint-every", "0")
+             "--set", f"bgad.idle_levels={idle}", "--checkpoint-every", "0")
     assert run(root, tmp_path / "a", *words) == 0
     report = task.RunContext.report
 
