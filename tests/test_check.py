@@ -137,6 +137,22 @@ def test_stored_results_of_any_table_can_be_watched(tmp_path, capsys):
     assert "not stored with the parameters of now" in capsys.readouterr().out
 
 
+def test_a_baseline_is_made_of_what_is_stored(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "_train", lambda *a: pytest.fail("trained"))
+    path, store = tmp_path / "kept.json", str(tmp_path / "r")
+    words = ["check", "--update", "--stored", "--baseline", str(path), "--results", store,
+             *SMOKE]
+    assert cli.main(words) == 2
+    assert f"{store}: no ae_xad of embedded-wood-standard" in capsys.readouterr().err
+    assert not path.exists()
+    assert cli.main(["table1", "--results", store, *SMOKE]) == 0
+    assert cli.main(words) == 0
+    cells = json.loads(path.read_text())["cells"]
+    assert [c["method"] for c in cells] == ["ae_xad", "ae_xad_raw"]
+    assert cells[0]["tolerance"]["auc"] == 0.002 and len(cells[0]["runs"]) == 1
+    assert path.with_suffix(".parquet").exists()
+
+
 def test_a_dry_run_trains_and_writes_nothing(smoke, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "_train", lambda *a: pytest.fail("trained"))
     path = tmp_path / "new.json"

@@ -40,7 +40,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE",
                    help="default: results/baselines/mini.json")
     p.add_argument("--stored", action="store_true",
-                   help="compare what is in --results, train nothing")
+                   help="compare, or with --update keep, what is in --results; train nothing")
     p.add_argument("--update", action="store_true", help="write the baseline anew")
     p.add_argument("--repeat", default="1,2,1", metavar="THREADS",
                    help="with --update: a run with each of these numbers of threads; tolerances "
@@ -147,7 +147,7 @@ def compare(entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> in
 
 def update(args: argparse.Namespace) -> int:
     """Run everything once for each of --repeat, and write numbers (of the first run) with the
-    tolerances that the runs' spread gives."""
+    tolerances that the runs' spread gives; or take what is stored for the one run."""
     check_json("--baseline", str(args.baseline))
     args.protocol = args.protocol or "mini"
     request = understand(args)
@@ -156,22 +156,41 @@ def update(args: argparse.Namespace) -> int:
         raise UserError(f"--repeat {args.repeat}: expected numbers of threads such as 1,2,1")
     cells = _wanted(request)
     if args.dry_run:
-        print(f"{len(threads)} times: {_describe(request, cells)}")
+        print("--stored trains nothing" if args.stored
+              else f"{len(threads)} times: {_describe(request, cells)}")
         return 0
+    if args.stored:
+        return _keep(args, cells, [_stored(request, cells)], [request.options.threads])
     with tempfile.TemporaryDirectory() as folder:
-        runs = []
+        stores = []
         for i, n in enumerate(threads):
             print(f"run {i + 1} of {len(threads)}, {n} threads", file=sys.stderr)
             failures, store = _train(request, cells, Path(folder) / str(i), n)
             if failures:
                 raise UserError(f"nothing written: {failures[0]}")
-            runs.append([baseline.entry(cell, store) for cell in cells])
-            if i == 0:
-                rows = baseline.rows(cells, store)
+            stores.append(store)
+        return _keep(args, cells, stores, threads)
+
+
+def _stored(request: Request, cells: Sequence[Cell]) -> Store:
+    """The store of --results, which must have all cells."""
+    store = Store(request.options.results)
+    for cell in cells:
+        if store.cell_info(cell) is None:
+            raise UserError(f"{request.options.results}: no {cell.method} of {cell.fit.name} with "
+                            f"these parameters; leave out --stored")
+    return store
+
+
+def _keep(args: argparse.Namespace, cells: Sequence[Cell], stores: Sequence[Store],
+          threads: Sequence[int]) -> int:
+    """Write the baseline from the runs' stores."""
+    runs = [[baseline.entry(cell, store) for cell in cells] for store in stores]
     entries = [{**same[0], "tolerance": check.tolerances(same),
                 "runs": [{m: run["numbers"].get(m) for m in check.WATCHED} for run in same]}
                for same in zip(*runs)]
     settings = {"protocol": args.protocol, "epochs": args.epochs, "set": args.set}
+    rows = baseline.rows(cells, stores[0])
     baseline.write(args.baseline, entries, rows, f"{COMMAND} {shlex.join(args.words)}", args.note,
                    settings=settings, threads=threads)
     print(f"written: {args.baseline} ({len(entries)} cells, {len(threads)} runs)", file=sys.stderr)
