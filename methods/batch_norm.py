@@ -56,11 +56,12 @@ def _forward(layer: nn.BatchNorm2d, plain: Callable[[torch.Tensor], torch.Tensor
     running = layer.running_mean, layer.running_var
     layer.running_mean, layer.running_var, layer.training = mean, variance, False
     try:
-        return plain(x)  # normalises with what it takes for the running statistics
+        y = plain(x)  # normalises with what it takes for the running statistics
     finally:
         layer.running_mean, layer.running_var = running
         layer.training = True
-        n = x.numel() // x.shape[1]
-        layer.running_mean.lerp_(mean, layer.momentum)
-        layer.running_var.lerp_(variance * n / (n - 1), layer.momentum)
-        layer.num_batches_tracked += 1
+    n = x.numel() // x.shape[1]
+    layer.running_mean.lerp_(mean, layer.momentum)
+    layer.running_var.lerp_(variance * n / (n - 1), layer.momentum)
+    layer.num_batches_tracked += 1
+    return y
