@@ -26,7 +26,8 @@ class TableDef:
     shows: the metrics themselves, emissions, trade-offs of the metrics against emissions, or the
     win rates of pairs of methods. decimals: as the paper prints; digits: most digits in all, where
     it prints large numbers with fewer decimals. printed_in: the table of the paper whose numbers
-    stand beside ours; None is `name`, '' none.
+    stand beside ours; None is `name`, '' none. about_printed: methods, and what must be known of
+    the numbers that the paper prints of them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class TableDef:
     digits: int | None = None
     shows: Literal["metrics", "emissions", "tradeoff", "winrates"] = "metrics"
     printed_in: str | None = None
+    about_printed: tuple[tuple[str, ...], str] = ((), "")
 
     @property
     def about_emissions(self) -> bool:
@@ -74,7 +76,10 @@ def _tradeoff(name: str, title: str, scenario: Scenario) -> TableDef:
 
 TABLES: dict[str, TableDef] = {t.name: t for t in (
     TableDef("table1", "Table 1: mean pixel-wise AUC of the ablated methods", "standard",
-             ("ae", "ae_filtered", "ae_xad_raw", "ae_xad"), ("auc",), ("mvtec",)),
+             ("ae", "ae_filtered", "ae_xad_raw", "ae_xad"), ("auc",), ("mvtec",),
+             about_printed=(("ae", "ae_filtered"), "the paper's numbers are near those of an AE "
+                            "after one epoch, which the authors' script stops at; by default ours "
+                            "trains for all (docs/fidelity.md; --set ae.epochs=1)")),
     TableDef("table2", "Table 2: mean pixel-wise AUC, F1 and IoU", "standard", _COMPARED, _QUALITY,
              PAPER),
     TableDef("table3", "Table 3: share of the test images on which one method beats the other",
@@ -309,7 +314,16 @@ class _Source:
         columns = DIFFERENT | {"meter": "meters of emissions"} if emissions else DIFFERENT
         return [*seed_notes(self.found, self.seeds, self.why.where), *image_notes(done),
                 *(emission_notes(done) if emissions else ()), *self.uneven,
-                *remarks(self.found, self.why.where), *warnings(done, columns), *self.why.texts()]
+                *remarks(self.found, self.why.where), *self.about_printed(),
+                *warnings(done, columns), *self.why.texts()]
+
+    def about_printed(self) -> list[str]:
+        """What must be known of the paper's numbers, where some stand beside ours."""
+        methods, text = self.definition.about_printed
+        beside = [m for m in self.methods if m in methods and any(
+            self.values(place, m, metric) and self.published(place, m, metric) is not None
+            for place in self.places for metric in self.definition.metrics)]
+        return [f"{', '.join(map(self.label, beside))}: {text}"] if beside else []
 
 
 def _mean(by_category: Sequence[dict[int, float]]) -> dict[str, Any]:

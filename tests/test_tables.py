@@ -206,3 +206,16 @@ def test_remarks_are_shown_with_their_cells():
                  record(method="bgad", auc=0.7))
     assert f"AE-XAD, FCDD on mvtec/bottle: {remark}" in made.notes
     assert [cell.remark for cell in cells(made.rows[0])] == [remark, remark, ""]
+
+
+def test_table_1_says_that_the_printed_ae_was_hardly_trained():
+    """Where its printed numbers stand beside ours, and only there."""
+    def said(place, *methods):
+        made = table(*(record(place, m, 0.7) for m in methods), rows=(place,), methods=methods,
+                     definition=TABLES["table1"])
+        return [text for text in made.notes if "after one epoch" in text]
+
+    [text] = said(BOTTLE, "ae", "ae_filtered", "ae_xad")
+    assert text.startswith("ae, ae_filtered: the paper's numbers are near") and "for all" in text
+    assert said(BOTTLE, "ae")[0].startswith("ae: ")
+    assert not said(BOTTLE, "ae_xad") and not said(("embedded", "wood"), "ae", "ae_xad")
