@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# ./reproduce.sh COMMAND [OPTION...]      run a command of the benchmark (python -m bench)
+# ./reproduce.sh COMMAND [OPTION...]      run a command of the benchmark (aexad-bench)
 # ./reproduce.sh test [PYTEST OPTION...]  run the test suite
 # ./reproduce.sh --help                   list the commands
 #
@@ -180,19 +180,11 @@ build() {
     made_from=$(stamp "$python")
     supervise "$python" -I -m venv "$venv"
 
-    building='reading the dependencies from setup.cfg'
-    supervise "$venv/bin/python" -I -c 'import configparser, sys
-config = configparser.ConfigParser(interpolation=None)
-config.read(sys.argv[1], encoding="utf-8")
-with open(sys.argv[2], "w", encoding="utf-8") as f:
-    print(config["options"]["install_requires"], file=f)
-    print(config["options.extras_require"]["test"], file=f)' \
-        "$repo/setup.cfg" "$venv/requirements.txt"
-
-    # One command: torch, torchvision and timm have to be resolved together.
-    building='installing the dependencies (pip)'
+    # One command: torch, torchvision and timm have to be resolved together. Not in strict mode,
+    # whose links would not follow the mapping of folders in setup.cfg.
+    building='installing the project and what it needs (pip)'
     supervise "$venv/bin/python" -I -m pip install --disable-pip-version-check --no-input \
-        --progress-bar off -r "$venv/requirements.txt"
+        --progress-bar off --editable "$repo[test]"
 
     building='marking the environment as ready'
     printf '%s\n' "$made_from" >"$venv/.ready.new"
@@ -224,13 +216,12 @@ ready || set_up
 # -- running the command ---------------------------------------------------------------
 
 export AEXAD_COMMAND=./reproduce.sh
-export PYTHONPATH=$repo${PYTHONPATH:+:$PYTHONPATH}
 
 if [[ ${1:-} == test ]]; then
     shift
     cd -- "$repo"
-    exec "$venv/bin/python" -m pytest -c setup.cfg --rootdir "$repo" "$@"
+    exec "$venv/bin/python" -P -m pytest -c setup.cfg --rootdir "$repo" "$@"
 fi
 (($#)) || set -- --help
-# -P: a directory 'bench' (or a torch.py) where the caller happens to be is not ours.
-exec "$venv/bin/python" -P -m bench "$@"
+# -P: a directory 'aexad' (or a torch.py) where the caller happens to be is not ours.
+exec "$venv/bin/python" -P -m aexad.bench "$@"

@@ -1,8 +1,8 @@
-"""`python -m bench`."""
+"""`python -m aexad.bench`, which is `aexad-bench`."""
 
 import sys
 
-from bench.cli import main
+from aexad.bench.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

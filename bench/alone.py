@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench import readings
-from bench.errors import UserError
-from bench.plan import Cell
-from bench.runner import Runner
-from bench.store import FIT, Store, done
+from aexad.bench import readings
+from aexad.bench.errors import UserError
+from aexad.bench.plan import Cell
+from aexad.bench.runner import Runner
+from aexad.bench.store import FIT, Store, done
 
 
 def runner(of: Runner) -> Runner:

@@ -17,13 +17,13 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
-from bench.errors import UserError, first_line
-from bench.images import KEYS, STORED, UNREADABLE, of_folder, read, read_columns
-from bench.json_files import mismatch, read_object
-from bench.metrics import METRIC_COLUMNS
-from bench.plan import Cell
-from bench.shapes import BASELINE
-from bench.store import Store, json_writer, write_files
+from aexad.bench.errors import UserError, first_line
+from aexad.bench.images import KEYS, STORED, UNREADABLE, of_folder, read, read_columns
+from aexad.bench.json_files import mismatch, read_object
+from aexad.bench.metrics import METRIC_COLUMNS
+from aexad.bench.plan import Cell
+from aexad.bench.shapes import BASELINE
+from aexad.bench.store import Store, json_writer, write_files
 
 ROUNDED = [name for name in METRIC_COLUMNS if name.startswith(("f1_", "iou_"))]
 TEXTS = ["dataset", "category", "scenario", "method", "key", "id", "kind"]

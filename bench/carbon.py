@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from bench.tables import Cell, Table
-from bench.tradeoff import tradeoff
+from aexad.bench.tables import Cell, Table
+from aexad.bench.tradeoff import tradeoff
 
 BASE = "ae_xad"
 """Whose emissions those of the others are divided by: grams depend on the machine, ratios less."""

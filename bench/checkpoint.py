@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from bench.store import write_file
-from methods.weights import LOAD_ERRORS
+from aexad.bench.store import write_file
+from aexad.methods.weights import LOAD_ERRORS
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

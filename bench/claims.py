@@ -27,8 +27,8 @@ from pathlib import Path
 
 import psutil
 
-from bench.files import alive, neighbour
-from bench.store import writing
+from aexad.bench.files import alive, neighbour
+from aexad.bench.store import writing
 
 RENEWED = 10.0  # seconds between two counts of an owner
 LEASE = 120.0   # seconds without a count after which its claim may be taken over

@@ -8,10 +8,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from bench.commands import (audit, benchmark, check, compare, evaluate, export, fetch, figures,
-                            methods, own, status, stress, study, table, verify)
-from bench.errors import UserError, nearest
-from bench.options import COMMAND
+from aexad.bench.commands import (audit, benchmark, check, compare, evaluate, export, fetch,
+                                  figures, methods, own, status, stress, study, table, verify)
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.options import COMMAND
 
 COMMANDS = (table, figures, export, compare, evaluate, study, own, audit, check, fetch, verify,
             status, methods, benchmark, stress)

@@ -9,9 +9,9 @@ from itertools import groupby
 
 import pandas as pd
 
-from bench.grids import Grid, Page, signed
-from bench.render import METRICS
-from bench.statistics import ALL, LEVEL, RESAMPLES, Comparison, Ranks
+from aexad.bench.grids import Grid, Page, signed
+from aexad.bench.render import METRICS
+from aexad.bench.statistics import ALL, LEVEL, RESAMPLES, Comparison, Ranks
 
 EXPLAINED = (
     "difference: mean over images of first − second (over categories: mean of the categories' "

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from bench.errors import UserError, nearest
+from aexad.bench.errors import UserError, nearest
 
 ZERO = "zero"  # CodeCarbon now and then reads no energy at all; such a reading is marked
 MISSING = "missing"

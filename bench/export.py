@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.images import KEYS, of_folder
-from bench.store import Store
+from aexad.bench.images import KEYS, of_folder
+from aexad.bench.store import Store
 
 
 def everything(store: Store) -> pd.DataFrame:

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-import methods
-from bench import provenance, task
-from bench.errors import UserError
-from bench.plan import Cell
-from bench.store import CELL, Store, read_json, write_json
-from datasets.category import Category
-from methods.base import Context
+from aexad import methods
+from aexad.bench import provenance, task
+from aexad.bench.errors import UserError
+from aexad.bench.plan import Cell
+from aexad.bench.store import CELL, Store, read_json, write_json
+from aexad.datasets.category import Category
+from aexad.methods.base import Context
 
 NO_MAPS = "no maps evaluated"
 NOTE = "heatmaps made elsewhere, their emissions unknown"
@@ -88,7 +88,7 @@ def keep_name(name: str, label: str | None, results: Path) -> None:
 
 
 def _add(name: str, label: str) -> None:
-    methods.REGISTRY[name] = methods.Entry(label, "bench.external:External")
+    methods.REGISTRY[name] = methods.Entry(label, "aexad.bench.external:External")
     _known.add(name)
     methods.entries.cache_clear()
 

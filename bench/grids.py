@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from bench.render import md, tex
+from aexad.bench.render import md, tex
 
 
 @dataclass(frozen=True)

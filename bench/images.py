@@ -9,10 +9,10 @@ import pandas as pd
 from pyarrow import ArrowException, parquet
 from pyarrow.types import is_boolean, is_floating, is_integer, is_large_string, is_string
 
-from bench import metrics
-from bench.errors import UserError, first_line
-from bench.plan import Cell
-from bench.store import CELL, Store, done
+from aexad.bench import metrics
+from aexad.bench.errors import UserError, first_line
+from aexad.bench.plan import Cell
+from aexad.bench.store import CELL, Store, done
 
 KEYS = ("dataset", "category", "scenario", "method", "seed")
 """What `of_folder` puts before the stored columns; with `id`, one row of one plan."""

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from bench.arrays import read_npy
-from bench.errors import UserError
-from datasets.catalog import DATASETS
-from datasets.folder import GOOD
-from datasets.images import decoded
+from aexad.bench.arrays import read_npy
+from aexad.bench.errors import UserError
+from aexad.datasets.catalog import DATASETS
+from aexad.datasets.folder import GOOD
+from aexad.datasets.images import decoded
 
 EXTENSIONS = (".npy", ".tiff", ".tif", ".png")
 SCORES = "scores.csv"

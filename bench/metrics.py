@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from bench import maps
+from aexad.bench import maps
 
 VERSION = 1
 """Part of every cell's key: bumped when a stored number would change."""

@@ -14,15 +14,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-import methods
-from bench import params, provenance
-from bench.errors import UserError, first_line
-from bench.json_files import read_object
-from bench.plan import Cell
-from bench.store import Store, write_file, write_json
-from datasets.category import DataParams
-from methods.base import Context, Explanation
-from methods.weights import Weights
+from aexad import methods
+from aexad.bench import params, provenance
+from aexad.bench.errors import UserError, first_line
+from aexad.bench.json_files import read_object
+from aexad.bench.plan import Cell
+from aexad.bench.store import Store, write_file, write_json
+from aexad.datasets.category import DataParams
+from aexad.methods.base import Context, Explanation
+from aexad.methods.weights import Weights
 
 FORMAT = 1
 TENSORS, FACTS = "model.safetensors", "model.json"

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import torch
 
-import methods
-from bench import engines, external, own, plan
-from bench.emissions import check_country
-from bench.errors import UserError, nearest
-from bench.plan import Cell
-from bench.provenance import REPOSITORY
-from bench.runner import default_device
-from bench.settings import PROTOCOLS, Settings
-from bench.tables import TableDef
-from bench.task import Options
-from datasets import folder
-from datasets.catalog import DATASETS, all_categories
-from datasets.category import Library
+from aexad import methods
+from aexad.bench import engines, external, own, plan
+from aexad.bench.emissions import check_country
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.plan import Cell
+from aexad.bench.provenance import REPOSITORY
+from aexad.bench.runner import default_device
+from aexad.bench.settings import PROTOCOLS, Settings
+from aexad.bench.tables import TableDef
+from aexad.bench.task import Options
+from aexad.datasets import folder
+from aexad.datasets.catalog import DATASETS, all_categories
+from aexad.datasets.category import Library
 
-COMMAND = os.environ.get("AEXAD_COMMAND", "python -m bench")
+COMMAND = os.environ.get("AEXAD_COMMAND", "aexad-bench")
 
 
 def parameter_options(p: argparse._ActionsContainer) -> None:

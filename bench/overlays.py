@@ -9,9 +9,9 @@ from matplotlib import colormaps
 from PIL import Image
 from scipy import ndimage
 
-from bench.figures.gallery import GREY_OF, TOP
-from bench.figures.steps import HEAT
-from bench.store import write_file
+from aexad.bench.figures.gallery import GREY_OF, TOP
+from aexad.bench.figures.steps import HEAT
+from aexad.bench.store import write_file
 
 STRENGTH = 0.65  # of the colours over the grey image, as in the gallery
 LINE = 400  # an outline is as wide as the image's shorter side over this, at least a pixel
@@ -37,7 +37,7 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, truth: np.ndarray | None = N
     """The heatmap in colours over a grey copy of the image, (H, W, 3) uint8.
 
     image (H, W, 3) uint8; heatmap (H, W) float, on a scale of its own, from its smallest value to
-    the quantile TOP (see bench.figures.gallery); truth: (H, W) bool, drawn as an outline.
+    the quantile TOP (see aexad.bench.figures.gallery); truth: (H, W) bool, drawn as an outline.
     """
     low, high = heatmap.min(), np.quantile(heatmap, TOP)
     share = np.clip((heatmap - low) / (high - low), 0, 1) if high > low else np.zeros_like(heatmap)

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import UserError
-from datasets import catalog
-from datasets import images as reader
-from datasets.catalog import Dataset
-from datasets.folder import EXTENSIONS, GOOD
+from aexad.bench.errors import UserError
+from aexad.datasets import catalog
+from aexad.datasets import images as reader
+from aexad.datasets.catalog import Dataset
+from aexad.datasets.folder import EXTENSIONS, GOOD
 
 NAME = "own"
 GOOD_NAMES = (GOOD, "ok")

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from typing import Any, get_type_hints
 
-from bench.errors import UserError
+from aexad.bench.errors import UserError
 
 
 _ALWAYS = object()

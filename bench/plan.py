@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import methods
-from bench.metrics import VERSION as METRICS_VERSION
-from bench.params import declared
-from bench.settings import Settings
-from datasets import embedded
-from datasets.category import DataParams
+from aexad import methods
+from aexad.bench.metrics import VERSION as METRICS_VERSION
+from aexad.bench.params import declared
+from aexad.bench.settings import Settings
+from aexad.datasets import embedded
+from aexad.datasets.category import DataParams
 
 ANOMALIES_ONLY = "anomalies_only"
 SCENARIOS = ("standard", ANOMALIES_ONLY)

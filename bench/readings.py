@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from bench.emissions import MISSING
-from bench.plan import Cell
-from bench.store import CELL, FIT, Store, done
+from aexad.bench.emissions import MISSING
+from aexad.bench.plan import Cell
+from aexad.bench.store import CELL, FIT, Store, done
 
 ALONE = "alone"  # folder of that store, below the results
 

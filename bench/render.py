@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from tabulate import DataRow, Line, TableFormat, tabulate
 
-from bench.tables import Cell, Row, Table, places_of
+from aexad.bench.tables import Cell, Row, Table, places_of
 
 METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection AUC",
            "grams": "CO2 (g)"}

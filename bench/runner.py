@@ -10,18 +10,18 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-import methods
-from bench import engines, external, readings, task
-from bench.errors import UserError
-from bench.plan import Cell, Fit, by_fit
-from bench.progress import duration
-from bench.schedule import Schedule
-from bench.store import HEATMAPS, Store
-from bench.task import Job, Options
-from datasets.category import Library, split, vanished_note
-from datasets.folder import GOOD
-from methods.base import Context
-from methods.weights import Weights, WeightsMissing
+from aexad import methods
+from aexad.bench import engines, external, readings, task
+from aexad.bench.errors import UserError
+from aexad.bench.plan import Cell, Fit, by_fit
+from aexad.bench.progress import duration
+from aexad.bench.schedule import Schedule
+from aexad.bench.store import HEATMAPS, Store
+from aexad.bench.task import Job, Options
+from aexad.datasets.category import Library, split, vanished_note
+from aexad.datasets.folder import GOOD
+from aexad.methods.base import Context
+from aexad.methods.weights import Weights, WeightsMissing
 
 
 _MODEL_MB = {"fcdd": 23.0, "bgad": 11.0, "ae_xad_vit_finetuned": 345.0,

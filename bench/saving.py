@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import baseline
-from bench.errors import UserError
-from bench.options import COMMAND, Request, check_file
-from bench.plan import Cell
-from bench.store import Store
+from aexad.bench import baseline
+from aexad.bench.errors import UserError
+from aexad.bench.options import COMMAND, Request, check_file
+from aexad.bench.plan import Cell
+from aexad.bench.store import Store
 
 
 def add_options(p: argparse.ArgumentParser) -> None:

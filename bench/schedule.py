@@ -6,12 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from bench import claims
-from bench.claims import Watch
-from bench.engines import Outcome
-from bench.plan import Fit
-from bench.store import Store
-from bench.task import Job
+from aexad.bench import claims
+from aexad.bench.claims import Watch
+from aexad.bench.engines import Outcome
+from aexad.bench.plan import Fit
+from aexad.bench.store import Store
+from aexad.bench.task import Job
 
 ATTEMPTS = 3  # workers that a job may lose before it counts as failed
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import methods
-from bench.errors import UserError, nearest
-from bench.metrics import A_VALUES
-from bench.params import param, parse
-from datasets.category import DataParams
+from aexad import methods
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.metrics import A_VALUES
+from aexad.bench.params import param, parse
+from aexad.datasets.category import DataParams
 
 ANY = "*"  # every method that has the field
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.json_files import Each, Maybe, Number, mismatch
-from bench.metrics import METRIC_COLUMNS
+from aexad.bench.json_files import Each, Maybe, Number, mismatch
+from aexad.bench.metrics import METRIC_COLUMNS
 
 COUNT = Number(0, 1e9)
 SCORE = Number(0, 1 + 1e-9)  # a mean of ones can be a bit above

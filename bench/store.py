@@ -19,12 +19,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from bench import shapes
-from bench.errors import UserError, one_line
-from bench.files import neighbour, sweep
-from bench.json_files import read_object
-from bench.plan import Cell, Fit
-from methods.weights import LOAD_ERRORS
+from aexad.bench import shapes
+from aexad.bench.errors import UserError, one_line
+from aexad.bench.files import neighbour, sweep
+from aexad.bench.json_files import read_object
+from aexad.bench.plan import Cell, Fit
+from aexad.methods.weights import LOAD_ERRORS
 
 FIT, CELL, HEATMAPS = "fit.json", "cell.json", "heatmaps.npy"
 SHAPES = {FIT: shapes.FIT, CELL: shapes.CELL}

@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-import methods
-from bench import plan, readings, statistics
-from bench.grids import Grid, signed
-from bench.images import per_image
-from bench.paper import published
-from bench.plan import Cell
-from bench.settings import Settings
-from bench.store import Store
+from aexad import methods
+from aexad.bench import plan, readings, statistics
+from aexad.bench.grids import Grid, signed
+from aexad.bench.images import per_image
+from aexad.bench.paper import published
+from aexad.bench.plan import Cell
+from aexad.bench.settings import Settings
+from aexad.bench.store import Store
 
 # A method that has open points -> what explains its fits and is shown.
 SHOWN = {"ae_xad": ("ae_xad",), "ae": ("ae", "ae_filtered")}

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bench.notes import (DIFFERENT, SHARED, Footnotes, Place, emission_notes, image_notes, lacking,
-                         remarks, seed_notes, span, warnings)
-from bench.paper import published
-from datasets.catalog import PAPER
+from aexad.bench.notes import (DIFFERENT, SHARED, Footnotes, Place, emission_notes, image_notes,
+                               lacking, remarks, seed_notes, span, warnings)
+from aexad.bench.paper import published
+from aexad.datasets.catalog import PAPER
 
 Scenario = Literal["standard", "anomalies_only"]
 
@@ -174,7 +174,7 @@ def build(records: pd.DataFrame, definition: TableDef, rows: list[Place], method
 
     Columns of records: dataset, category, scenario, method, seed, status, reason, the metrics,
     n_used, n_dropped, n_normal, device, environment, threads, data, note; for tables about
-    emissions also what bench.readings adds. Cells without a record
+    emissions also what aexad.bench.readings adds. Cells without a record
     are shown as missing.
     """
     source = _Source(records, definition, list(rows), list(methods), labels)

@@ -15,21 +15,21 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
-import methods
-from bench import checkpoint, metrics, model, own, provenance
-from bench.claims import Lost, Seen
-from bench.emissions import Meter
-from bench.errors import UserError, first_line
-from bench.files import sweep
-from bench.plan import ANOMALIES_ONLY, Cell, Fit
-from bench.progress import Progress, duration
-from bench.store import Store
-from datasets.catalog import Dataset
-from datasets.category import Category, Library, Split, split, vanished_note
-from datasets.folder import GOOD
-from methods import memory
-from methods.base import Context, TrainingSet
-from methods.weights import Weights
+from aexad import methods
+from aexad.bench import checkpoint, metrics, model, own, provenance
+from aexad.bench.claims import Lost, Seen
+from aexad.bench.emissions import Meter
+from aexad.bench.errors import UserError, first_line
+from aexad.bench.files import sweep
+from aexad.bench.plan import ANOMALIES_ONLY, Cell, Fit
+from aexad.bench.progress import Progress, duration
+from aexad.bench.store import Store
+from aexad.datasets.catalog import Dataset
+from aexad.datasets.category import Category, Library, Split, split, vanished_note
+from aexad.datasets.folder import GOOD
+from aexad.methods import memory
+from aexad.methods.base import Context, TrainingSet
+from aexad.methods.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """Table 3: on which share of the test images one method beats another. Pure functions of frames
-with a row per image, as bench.images.per_image gives them."""
+with a row per image, as aexad.bench.images.per_image gives them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
-from bench.notes import (Footnotes, Place, image_notes, lacking, listed, remarks, seed_notes, span,
-                         warnings)
-from bench.paper import win_rate
-from bench.tables import Cell, Row, Table, TableDef
+from aexad.bench.notes import (Footnotes, Place, image_notes, lacking, listed, remarks, seed_notes,
+                               span, warnings)
+from aexad.bench.paper import win_rate
+from aexad.bench.tables import Cell, Row, Table, TableDef
 
 SHARES = ("wins", "losses", "ties")
 PLACE = ["dataset", "category", "seed"]

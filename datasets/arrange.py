@@ -9,10 +9,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import UserError
-from datasets import folder
-from datasets.catalog import DATASETS
-from datasets.folder import EXTENSIONS, GOOD
+from aexad.bench.errors import UserError
+from aexad.datasets import folder
+from aexad.datasets.catalog import DATASETS
+from aexad.datasets.folder import EXTENSIONS, GOOD
 
 DEPTH = 3  # folders around the categories
 COLUMNS = ("image", "part", "kind", "mask")

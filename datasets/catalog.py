@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datasets import embedded
+from aexad.datasets import embedded
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import UserError
-from bench.files import neighbour, sweep
-from bench.params import param
-from datasets import embedded, folder
-from datasets.catalog import DATASETS
-from datasets.folder import GOOD, Item
-from datasets.images import INTERPOLATIONS, read_image, read_mask
+from aexad.bench.errors import UserError
+from aexad.bench.files import neighbour, sweep
+from aexad.bench.params import param
+from aexad.datasets import embedded, folder
+from aexad.datasets.catalog import DATASETS
+from aexad.datasets.folder import GOOD, Item
+from aexad.datasets.images import INTERPOLATIONS, read_image, read_mask
 
 FORMAT = 2  # of the cache; part of its key
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import UserError
-from datasets.catalog import DATASETS
+from aexad.bench.errors import UserError
+from aexad.datasets.catalog import DATASETS
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 GOOD = "good"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import UserError
-from datasets import folder as layout
-from datasets.catalog import Dataset
-from datasets.folder import EXTENSIONS, GOOD
-from datasets.images import read_image, read_mask
+from aexad.bench.errors import UserError
+from aexad.datasets import folder as layout
+from aexad.datasets.catalog import Dataset
+from aexad.datasets.folder import EXTENSIONS, GOOD
+from aexad.datasets.images import read_image, read_mask
 
 COUNTED = {"train_normals": "normal training images", "test_normals": "normal test images",
            "normals": "normal images", "anomalies": "anomalous images",

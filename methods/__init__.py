@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from bench.errors import UserError, nearest
+from aexad.bench.errors import UserError, nearest
 
 GROUP = "aexad_bench.methods"
 
@@ -31,16 +31,16 @@ class Entry:
 
 
 REGISTRY: dict[str, Entry] = {
-    "ae": Entry("AE", "methods.ae_xad:PlainAE", explain={"filter": False}),
-    "ae_filtered": Entry("AE∪F", "methods.ae_xad:PlainAE", "ae", {"filter": True}),
-    "ae_xad_raw": Entry("AE-XAD∖F", "methods.ae_xad:AEXAD", "ae_xad", {"filter": False}),
-    "ae_xad": Entry("AE-XAD", "methods.ae_xad:AEXAD"),
-    "fcdd": Entry("FCDD", "methods.fcdd:FCDD"),
-    "bgad": Entry("BGAD", "methods.bgad:BGAD"),
-    "ae_xad_vit": Entry("AE-XAD ViT frozen", "methods.ae_xad_vit:AEXADViT"),
-    "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", "methods.ae_xad_vit:AEXADViT",
+    "ae": Entry("AE", "aexad.methods.ae_xad:PlainAE", explain={"filter": False}),
+    "ae_filtered": Entry("AE∪F", "aexad.methods.ae_xad:PlainAE", "ae", {"filter": True}),
+    "ae_xad_raw": Entry("AE-XAD∖F", "aexad.methods.ae_xad:AEXAD", "ae_xad", {"filter": False}),
+    "ae_xad": Entry("AE-XAD", "aexad.methods.ae_xad:AEXAD"),
+    "fcdd": Entry("FCDD", "aexad.methods.fcdd:FCDD"),
+    "bgad": Entry("BGAD", "aexad.methods.bgad:BGAD"),
+    "ae_xad_vit": Entry("AE-XAD ViT frozen", "aexad.methods.ae_xad_vit:AEXADViT"),
+    "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", "aexad.methods.ae_xad_vit:AEXADViT",
                                   fit={"recipe": "finetuned"}),
-    "ae_xad_vit_scratch": Entry("AE-XAD ViT from scratch", "methods.ae_xad_vit:AEXADViT",
+    "ae_xad_vit_scratch": Entry("AE-XAD ViT from scratch", "aexad.methods.ae_xad_vit:AEXADViT",
                                 fit={"recipe": "scratch"}),
 }
 

@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench import maps
-from bench.errors import UserError
-from bench.params import param
-from methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
-from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
-from methods.batch_norm import accurate
-from methods.encoders import ENCODERS, build_encoder
-from methods.memory import Steps
+from aexad.bench import maps
+from aexad.bench.errors import UserError
+from aexad.bench.params import param
+from aexad.methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
+from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from aexad.methods.batch_norm import accurate
+from aexad.methods.encoders import ENCODERS, build_encoder
+from aexad.methods.memory import Steps
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5

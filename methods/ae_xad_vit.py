@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.errors import UserError
-from bench.params import param
-from methods.ae_xad import CODE, UNSCALED, AEXAD, AEExplain, AEXADFit, AutoEncoder, Decoder
-from methods.augment import Augmented
-from methods.base import TrainingSet
-from methods.vision import timm, torchvision
-from methods.weights import load_matching
+from aexad.bench.errors import UserError
+from aexad.bench.params import param
+from aexad.methods.ae_xad import CODE, UNSCALED, AEXAD, AEExplain, AEXADFit, AutoEncoder, Decoder
+from aexad.methods.augment import Augmented
+from aexad.methods.base import TrainingSet
+from aexad.methods.vision import timm, torchvision
+from aexad.methods.weights import load_matching
 
 PATCH = 16
 UNUSED = ("freeze", "bn_eval", "reduce", "reduce_bn")  # fields of AE-XAD without a meaning here

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from methods.weights import Weights
+from aexad.methods.weights import Weights
 
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it

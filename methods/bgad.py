@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.params import param
-from methods.augment import Augmented, CopyPaste, augment, draw_batches
-from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
-from methods.encoders import PYRAMIDS, build_encoder
-from methods.flows import Flow, position_codes
+from aexad.bench.params import param
+from aexad.methods.augment import Augmented, CopyPaste, augment, draw_batches
+from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from aexad.methods.encoders import PYRAMIDS, build_encoder
+from aexad.methods.flows import Flow, position_codes
 
 BACKBONE = "backbone."  # prefix of its tensors, where they are stored
 ANOMALOUS_SHARE = 1 / 3  # of a batch of sampler=balanced, rounded up: 21 + 11 of 32

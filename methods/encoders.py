@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.errors import UserError
-from methods.vision import timm, torchvision
-from methods.weights import Weights, load_matching
+from aexad.bench.errors import UserError
+from aexad.methods.vision import timm, torchvision
+from aexad.methods.weights import Weights, load_matching
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 LITE0_INPUT = ((127 / 255,) * 3, (128 / 255,) * 3)  # (x_255 - 127) / 128

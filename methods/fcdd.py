@@ -16,11 +16,11 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from bench.params import param
-from methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
-from methods.batch_norm import accurate
-from methods.encoders import ENCODERS, build_encoder
-from methods.receptive import fields, gaussian_matrix
+from aexad.bench.params import param
+from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from aexad.methods.batch_norm import accurate
+from aexad.methods.encoders import ENCODERS, build_encoder
+from aexad.methods.receptive import fields, gaussian_matrix
 
 # The last frozen module of each network: all through the third pool (what is at stride 8 is
 # trained); of EfficientNet-Lite0 (stem, its BatchNorm, three groups of blocks) all but the last.

@@ -7,17 +7,14 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from bench import cli  # noqa: E402
-from methods import ae_xad, augment  # noqa: E402
-from methods.base import TrainingSet  # noqa: E402
+from aexad.bench import cli
+from aexad.methods import ae_xad, augment
+from aexad.methods.base import TrainingSet
 
 
 def loss_without_lambda(self: ae_xad.AEXAD, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor
@@ -50,11 +47,12 @@ def patched(*places: tuple[str, Callable]) -> Iterator[None]:
 
 
 MUTANTS = {
-    "the loss loses its lambda": [("methods.ae_xad.AEXAD.loss", loss_without_lambda)],
-    "anomalies are not oversampled": [("methods.ae_xad.augment", each_anomaly_once),
-                                      ("methods.ae_xad.draw_batches", as_they_come)],
-    "training masks are shifted by 20 pixels": [("bench.task.TrainingSet", shifted)],
-    "the filter is off": [("methods.ae_xad.maps.gaussian_filter", lambda heatmap, k: heatmap)],
+    "the loss loses its lambda": [("aexad.methods.ae_xad.AEXAD.loss", loss_without_lambda)],
+    "anomalies are not oversampled": [("aexad.methods.ae_xad.augment", each_anomaly_once),
+                                      ("aexad.methods.ae_xad.draw_batches", as_they_come)],
+    "training masks are shifted by 20 pixels": [("aexad.bench.task.TrainingSet", shifted)],
+    "the filter is off": [("aexad.methods.ae_xad.maps.gaussian_filter",
+                           lambda heatmap, k: heatmap)],
 }
 
 

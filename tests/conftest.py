@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.stress.category import make_category
-from methods.base import TrainingSet
+from aexad.bench.stress.category import make_category
+from aexad.methods.base import TrainingSet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

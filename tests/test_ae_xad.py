@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bench.errors import UserError
-from bench.speed.ae_xad import NaiveAutoEncoder, naive_loss
+from aexad.bench.errors import UserError
+from aexad.bench.speed.ae_xad import NaiveAutoEncoder, naive_loss
 from conftest import training_set
-from methods.ae_xad import AEXAD, AEExplain, AEXADFit, AEFit, PlainAE, reduction
-from methods.base import Context, TrainingDiverged
-from methods.weights import Weights
+from aexad.methods.ae_xad import AEXAD, AEExplain, AEXADFit, AEFit, PlainAE, reduction
+from aexad.methods.base import Context, TrainingDiverged
+from aexad.methods.weights import Weights
 
 LIGHT = AEXADFit(encoder="resnet18", weights="random", epochs=2, batch_size=5)
 
@@ -94,7 +94,7 @@ def test_fast_step_has_the_loss_and_gradients_of_the_naive_one(reduce_bn):
 
 def test_epoch_of_a_fit_does_the_naive_steps():
     """Two Adam steps of fit() against the textbook loop on the same batches."""
-    from methods.augment import draw_batches
+    from aexad.methods.augment import draw_batches
 
     data = training_set(side=32)
     ours, theirs = method(), method()
@@ -200,7 +200,7 @@ def test_same_seed_same_bits():
 def test_features_beyond_the_limit_are_mapped_and_equal(monkeypatch, tmp_path):
     data = training_set()
     inside = method().frozen_features(data.images)
-    monkeypatch.setattr("methods.base.IN_MEMORY", 10)
+    monkeypatch.setattr("aexad.methods.base.IN_MEMORY", 10)
     m = AEXAD(LIGHT, AEExplain(), Context("cpu", 0, scratch=tmp_path))
     outside = m.frozen_features(data.images)
     assert isinstance(outside, np.memmap) and np.array_equal(inside, outside)
@@ -208,7 +208,7 @@ def test_features_beyond_the_limit_are_mapped_and_equal(monkeypatch, tmp_path):
 
 
 def test_the_limit_is_on_a_methods_arrays_together(monkeypatch, tmp_path):
-    monkeypatch.setattr("methods.base.IN_MEMORY", 100)
+    monkeypatch.setattr("aexad.methods.base.IN_MEMORY", 100)
     ctx = Context("cpu", 0, scratch=tmp_path)
     kinds = [type(ctx.array((n,), np.float32)) for n in (15, 15, 10)]  # 60, 60 and 40 bytes
     assert kinds == [np.ndarray, np.memmap, np.ndarray]

@@ -10,14 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench import cli
-from bench.errors import UserError
-from bench.paper import published
+from aexad.bench import cli
+from aexad.bench.errors import UserError
+from aexad.bench.paper import published
 from commands import csv
 from conftest import make_category
-from methods.ae_xad_vit import TRANSFORMERS, AEXADViT, ViTExplain, ViTFit
-from methods.base import Context, TrainingSet
-from methods.weights import Weights, WeightsMissing
+from aexad.methods.ae_xad_vit import TRANSFORMERS, AEXADViT, ViTExplain, ViTFit
+from aexad.methods.base import Context, TrainingSet
+from aexad.methods.weights import Weights, WeightsMissing
 
 TINY = ViTFit(encoder="vit_tiny", weights="random", epochs=2, batch_size=6)
 
@@ -131,7 +131,7 @@ def test_noise_stops_at_black_and_white_and_needs_no_normals():
 def test_gradient_is_clipped(monkeypatch):
     norms = []
     clip = torch.nn.utils.clip_grad_norm_
-    monkeypatch.setattr("methods.ae_xad.nn.utils.clip_grad_norm_",
+    monkeypatch.setattr("aexad.methods.ae_xad.nn.utils.clip_grad_norm_",
                         lambda p, most: norms.append(most) or clip(p, most))
     method(epochs=1).fit(training_set())
     assert norms == [1.0, 1.0]
@@ -145,7 +145,7 @@ def test_tensors_of_the_real_tiny_transformer(shared):
     state = torch.load(shared / "weights/vit_tiny_patch16_224.augreg_in21k_ft_in1k.timm.pth",
                        weights_only=True)
     x = torch.rand(2, 3, 224, 224)
-    from methods.vision import timm
+    from aexad.methods.vision import timm
     whole = timm.create_model("vit_tiny_patch16_224", pretrained=False)
     whole.load_state_dict(state)
     with torch.no_grad():

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from bench import cli
-from bench.audit import audit, report
-from bench.paper import tables
+from aexad.bench import cli
+from aexad.bench.audit import audit, report
+from aexad.bench.paper import tables
 from conftest import REPOSITORY
 
 

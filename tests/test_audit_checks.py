@@ -1,4 +1,4 @@
-"""bench.audit: planted errors are found, numbers that can be true are never called wrong."""
+"""aexad.bench.audit: planted errors are found, numbers that can be true are never called wrong."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from bench.audit import claims, emissions, images, marks, metrics, splits, tradeoffs, winrates
-from bench.audit.printed import attainable, decimals, facts, interval, place, text
-from bench.paper import tables as paper_tables
-from bench.tradeoff import tradeoff
+from aexad.bench.audit import claims, emissions, images, marks, metrics, splits, tradeoffs, winrates
+from aexad.bench.audit.printed import attainable, decimals, facts, interval, place, text
+from aexad.bench.paper import tables as paper_tables
+from aexad.bench.tradeoff import tradeoff
 
 METHODS = ("aexad", "fcdd", "bgad")
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import UserError
-from methods.augment import augment, copy_paste, draw_batches, draw_weighted
-from methods.base import TrainingSet
+from aexad.bench.errors import UserError
+from aexad.methods.augment import augment, copy_paste, draw_batches, draw_weighted
+from aexad.methods.base import TrainingSet
 
 SAME = {"rotate": 0.0, "scale": (1.0, 1.0), "position": "same"}
 

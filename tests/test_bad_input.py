@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import cli, task
+from aexad.bench import cli, task
 from commands import BOTTLE, heatmaps, run
 
 
@@ -129,8 +129,8 @@ def test_other_images_under_stored_results_are_refused(root, category, tmp_path,
 
 
 def two_encoders(folder: Path) -> None:
-    from methods.encoders import build_encoder
-    from methods.weights import Weights
+    from aexad.methods.encoders import build_encoder
+    from aexad.methods.weights import Weights
 
     for i in range(2):
         torch.manual_seed(i)

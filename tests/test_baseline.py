@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import baseline, cli, metrics, plan, provenance, winrates
-from bench.commands import table as command
-from bench.errors import UserError
-from bench.images import per_image
-from bench.settings import Settings
-from bench.store import Store
+from aexad.bench import baseline, cli, metrics, plan, provenance, winrates
+from aexad.bench.commands import table as command
+from aexad.bench.errors import UserError
+from aexad.bench.images import per_image
+from aexad.bench.settings import Settings
+from aexad.bench.store import Store
 from commands import BOTTLE, TINY, run
 from conftest import make_category
 
@@ -233,7 +233,7 @@ def test_what_can_not_be_added_to_is_said_before_anything_runs(made, copy, tmp_p
 def test_nothing_finished_nothing_written(made, tmp_path, monkeypatch, capsys):
     def fail(*_):
         raise RuntimeError("no")
-    monkeypatch.setattr("methods.ae_xad.AEXAD.fit", fail)
+    monkeypatch.setattr("aexad.methods.ae_xad.AEXAD.fit", fail)
     words = (*BOTTLE, "--methods", "ae_xad", "--save-baseline", str(tmp_path / "mine.json"))
     assert run(made[0], tmp_path / "r", *words) == 1
     assert "no cell is finished" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from methods.batch_norm import accurate, statistics
+from aexad.methods.batch_norm import accurate, statistics
 
 
 def trained(layer: nn.Module, x: torch.Tensor, dy: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from bench import plan, task
-from bench.settings import Settings
-from bench.store import Store
+from aexad.bench import plan, task
+from aexad.bench.settings import Settings
+from aexad.bench.store import Store
 from commands import BOTTLE, run
 from conftest import training_set
-from methods import bgad
-from methods.base import Context, TrainingSet
-from methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, learning_rate
-from methods.encoders import PYRAMIDS, build_encoder
-from methods.weights import Weights
+from aexad.methods import bgad
+from aexad.methods.base import Context, TrainingSet
+from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, learning_rate
+from aexad.methods.encoders import PYRAMIDS, build_encoder
+from aexad.methods.weights import Weights
 
 LIGHT = BGADFit(backbone="efficientnet_lite0", weights="random", meta_epochs=2, sub_epochs=2,
                 warm_epochs=1, batch_size=4, n_raw=1, n_paste=1, lr=1e-3)
@@ -48,7 +48,7 @@ def test_levels_have_strides_4_8_16(name, channels):
 
 
 def test_levels_are_timms_own_features():
-    from methods.vision import timm
+    from aexad.methods.vision import timm
 
     theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True,
                                out_indices=(1, 2, 3)).eval()
@@ -69,7 +69,7 @@ def test_lite0_from_the_package_is_that_of_the_other_encoder():
 
 
 def test_b6_is_downloaded_from_where_timm_has_it_and_loads(tmp_path, monkeypatch):
-    from methods.vision import timm
+    from aexad.methods.vision import timm
 
     torch.manual_seed(1)
     state = build_encoder("efficientnet_b6", False, Weights(), PYRAMIDS).state_dict()
@@ -298,7 +298,7 @@ def test_features_beyond_the_limit_are_mapped_and_equal(monkeypatch, tmp_path):
     data = training_set()
     inside = method()
     inside.fit(data)
-    monkeypatch.setattr("methods.base.IN_MEMORY", 10)
+    monkeypatch.setattr("aexad.methods.base.IN_MEMORY", 10)
     outside = method(scratch=tmp_path)
     assert all(isinstance(f, np.memmap) for f in outside.ctx.extract(data.images, outside.features))
     outside.fit(data)

@@ -1,4 +1,4 @@
-"""bench.carbon: emissions and trade-offs of records, and tables relative to AE-XAD."""
+"""aexad.bench.carbon: emissions and trade-offs of records, and tables relative to AE-XAD."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import pytest
 
-from bench import carbon
-from bench.tables import TABLES, build
+from aexad.bench import carbon
+from aexad.bench.tables import TABLES, build
 from test_tables import BOTTLE, CABLE, GREY, LABELS, PILL, cells, note, record
 
 

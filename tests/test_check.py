@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from bench import check, cli
-from bench.commands import check as command
-from bench.errors import UserError
-from bench import baseline
+from aexad.bench import check, cli
+from aexad.bench.commands import check as command
+from aexad.bench.errors import UserError
+from aexad.bench import baseline
 
 NUMBERS = {"auc": 0.9, "f1_a1.0": 0.5, "iou_a1.0": 0.4, "detection_auc": 1.0, "n_images": 10}
 
@@ -165,7 +165,7 @@ def test_a_dry_run_trains_and_writes_nothing(smoke, tmp_path, monkeypatch, capsy
 def test_a_failed_training_is_red(smoke, monkeypatch, capsys):
     def fail(*_):
         raise RuntimeError("no")
-    monkeypatch.setattr("methods.ae_xad.AEXAD.fit", fail)
+    monkeypatch.setattr("aexad.methods.ae_xad.AEXAD.fit", fail)
     assert cli.main(["check", "--baseline", str(smoke), "--threads", "1"]) == 1
     assert "RuntimeError: no" in capsys.readouterr().err
 
@@ -178,5 +178,5 @@ def test_the_committed_baseline_holds_here(capsys):
 
 
 def test_the_suite_fits_what_is_registered():
-    import methods
+    from aexad import methods
     assert set(command.SUITE) <= set(methods.entries())

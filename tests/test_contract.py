@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-import methods
-from bench.plan import SCENARIOS
-from bench.settings import Settings
-from methods.base import Context, TrainingSet
+from aexad import methods
+from aexad.bench.plan import SCENARIOS
+from aexad.bench.settings import Settings
+from aexad.methods.base import Context, TrainingSet
 
 # Random weights: not every method's can be had everywhere, and a contract is not about numbers.
 SETTINGS = Settings("smoke", sets=["*.batch_size=4", "*.weights=random"])
@@ -83,7 +83,7 @@ def test_fit_explain_and_state(name, scenario):
 
 
 def test_unknown_method_and_broken_plug_in(monkeypatch):
-    from bench.errors import UserError
+    from aexad.bench.errors import UserError
 
     with pytest.raises(UserError, match="did you mean 'ae_xad'"):
         methods.load("ae_xadd")
@@ -96,7 +96,7 @@ def test_unknown_method_and_broken_plug_in(monkeypatch):
 
 def test_plug_ins_come_from_the_entry_points(monkeypatch):
     class Point:
-        name, value = "theirs", "methods.ae_xad:AEXAD"
+        name, value = "theirs", "aexad.methods.ae_xad:AEXAD"
 
     def points(group):
         return [Point] if group == "aexad_bench.methods" else []

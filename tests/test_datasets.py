@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.errors import UserError
+from aexad.bench.errors import UserError
 from conftest import make_category
-from datasets import embedded, folder
-from datasets.catalog import DATASETS, PAPER, all_categories
-from datasets.category import DataParams, Library, split
-from datasets.images import read_image, read_mask
+from aexad.datasets import embedded, folder
+from aexad.datasets.catalog import DATASETS, PAPER, all_categories
+from aexad.datasets.category import DataParams, Library, split
+from aexad.datasets.images import read_image, read_mask
 
 SMALL = DataParams(size=32)
 
@@ -69,7 +69,7 @@ def test_btad_names(tmp_path):
 def test_cache_is_used_and_notices_changed_files(category, tmp_path, monkeypatch):
     first = load(category, tmp_path)
     calls = []
-    monkeypatch.setattr("datasets.category.read_image",
+    monkeypatch.setattr("aexad.datasets.category.read_image",
                         lambda *a: calls.append(a) or read_image(*a))
     assert load(category, tmp_path).digest == first.digest and not calls
     changed = category / "train" / "good" / "000.png"

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import UserError
-from datasets.download import ATTEMPTS, CHUNK, download
-from datasets.unpack import unpack
+from aexad.bench.errors import UserError
+from aexad.datasets.download import ATTEMPTS, CHUNK, download
+from aexad.datasets.unpack import unpack
 from server import Site, serving
 
 CONTENT = os.urandom(300_000)
@@ -234,7 +234,7 @@ def test_a_link_and_an_encrypted_member_in_a_zip(tmp_path):
 
 
 def test_a_bomb(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.unpack.ALLOWANCE", 2**20)
+    monkeypatch.setattr("aexad.datasets.unpack.ALLOWANCE", 2**20)
     archive = zip_of(tmp_path / "a", ("some", bytes(2**20)), ("zeros", bytes(2**20)))
     with pytest.raises(UserError, match="'zeros' says it has 1048576 bytes, too much"):
         unpack(archive, tmp_path / "out")  # together they are too much

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from datasets import embedded
+from aexad.datasets import embedded
 
 DEFECTS = [(name, kind) for name, kinds in embedded.CATEGORIES.items() for kind in kinds]
 INDEXES = range(embedded.TEST_DEFECT)

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from bench.emissions import ZERO, MISSING, Meter, check_country
-from bench.errors import UserError
+from aexad.bench.emissions import ZERO, MISSING, Meter, check_country
+from aexad.bench.errors import UserError
 
 
 def test_a_reading_has_energy_and_the_countrys_grams():

@@ -17,20 +17,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import claims, schedule, task
-from bench.claims import look
-from bench.engines import work
-from bench.plan import by_fit, cells
-from bench.schedule import Schedule
-from bench.settings import Settings
-from bench.store import Store, read_json
-from bench.task import Job, Options
+from aexad.bench import claims, schedule, task
+from aexad.bench.claims import look
+from aexad.bench.engines import work
+from aexad.bench.plan import by_fit, cells
+from aexad.bench.schedule import Schedule
+from aexad.bench.settings import Settings
+from aexad.bench.store import Store, read_json
+from aexad.bench.task import Job, Options
 from commands import BOTTLE, TINY, run
-from conftest import REPOSITORY, make_category
+from conftest import make_category
 
 TWO = ("--categories", "bottle,pill")
 TABLE = "tables/table1-smoke.csv"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 @pytest.fixture
@@ -138,8 +137,8 @@ def test_killed_processes_lose_their_own_fits_alone(root, tmp_path, capfd, monke
 
 def command(root: Path, results: Path, *words: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "bench", "table1", "--data-root", str(root), "--results",
-         str(results), *TINY, *words], env=ENVIRONMENT, cwd=root,
+        [sys.executable, "-m", "aexad.bench", "table1", "--data-root", str(root), "--results",
+         str(results), *TINY, *words], cwd=root,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -225,7 +224,7 @@ class Cluster:
 
     def start(self, *words: str) -> subprocess.Popen:
         with open(self.folder / f"{len(self.processes)}.log", "w") as log:
-            process = subprocess.Popen([sys.executable, "-m", "dask", *words], env=ENVIRONMENT,
+            process = subprocess.Popen([sys.executable, "-m", "dask", *words],
                                        cwd="/", stdout=log, stderr=log)
         self.processes.append(process)
         return process
@@ -293,7 +292,7 @@ def test_ctrl_c_leaves_what_began_to_finish_and_begins_no_more(root, tmp_path, c
 
 
 def test_bad_input_found_by_a_worker_ends_the_run(root, tmp_path, cluster, capsys, monkeypatch):
-    monkeypatch.setattr("bench.runner.Runner.check", lambda *args: None)
+    monkeypatch.setattr("aexad.bench.runner.Runner.check", lambda *args: None)
     [mask] = (root / "mvtec/bottle/ground_truth/dent").glob("000_mask.png")
     mask.write_bytes(b"no image")
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
@@ -309,7 +308,7 @@ def test_a_worker_of_two_threads_is_refused(root, tmp_path, cluster, capsys):
 
 
 def test_a_scheduler_that_dies_or_is_not_there(root, tmp_path, cluster, capsys, monkeypatch):
-    from bench.engines import dask_cluster
+    from aexad.bench.engines import dask_cluster
 
     monkeypatch.setattr(dask_cluster, "TIMEOUT", 2)
     cluster.without_workers()  # the run waits for one, until the scheduler is killed

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench import cli
-from bench.store import read_json
+from aexad.bench import cli
+from aexad.bench.store import read_json
 from commands import BOTTLE, TINY, csv, run
 from conftest import make_category
 

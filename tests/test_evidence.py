@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli
-from bench.options import table_cells, understand
-from bench.tables import TABLES
+from aexad.bench import cli
+from aexad.bench.options import table_cells, understand
+from aexad.bench.tables import TABLES
 from conftest import REPOSITORY, make_category
 
 TOLD = """#!/usr/bin/env bash

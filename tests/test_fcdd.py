@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import nn
 
-from bench.errors import UserError
-from bench.settings import Settings
-from methods import fcdd
-from methods.base import Context, TrainingSet
-from methods.fcdd import FCDD, MINMAX, FCDDExplain, FCDDFit
-from methods.vision import torchvision
-from methods.weights import Weights
+from aexad.bench.errors import UserError
+from aexad.bench.settings import Settings
+from aexad.methods import fcdd
+from aexad.methods.base import Context, TrainingSet
+from aexad.methods.fcdd import FCDD, MINMAX, FCDDExplain, FCDDFit
+from aexad.methods.vision import torchvision
+from aexad.methods.weights import Weights
 
 LIGHT = FCDDFit(net="efficientnet_lite0", weights="random", epochs=2, batch_size=4)
 SIDE = 64

@@ -17,14 +17,14 @@ import pytest
 import requests
 import torch
 
-from bench import cli
+from aexad.bench import cli
 from conftest import make_category
-from datasets import folder
-from datasets.catalog import PAPER
-from datasets.category import DataParams, Library
-from datasets.sources import SOURCES, Source
-from methods.encoders import build_encoder
-from methods.weights import Weights
+from aexad.datasets import folder
+from aexad.datasets.catalog import PAPER
+from aexad.datasets.category import DataParams, Library
+from aexad.datasets.sources import SOURCES, Source
+from aexad.methods.encoders import build_encoder
+from aexad.methods.weights import Weights
 from server import Site, serving
 
 
@@ -135,7 +135,7 @@ def test_a_harmful_archive_leaves_nothing(site, tmp_path, monkeypatch, capsys):
 
 
 def test_an_interrupted_unpacking_does_not_fetch_again(site, tmp_path, monkeypatch):
-    from bench.commands import fetch as command
+    from aexad.bench.commands import fetch as command
 
     def interrupted(archive: Path, tree: Path) -> int:
         (tree / "01").mkdir(parents=True)
@@ -296,7 +296,7 @@ def test_a_wrong_choice_is_named_by_its_line(kaggle, cracks, tmp_path, capsys, o
 # -- weights --
 
 def test_weights_are_fetched_checked_and_used(tmp_path, monkeypatch, capsys):
-    from methods import encoders
+    from aexad.methods import encoders
     state = encoders.ENCODERS["resnet18"].build().state_dict()
     torch.save(state, tmp_path / "w")
     content = (tmp_path / "w").read_bytes()
@@ -318,7 +318,7 @@ def test_weights_are_fetched_checked_and_used(tmp_path, monkeypatch, capsys):
 
 
 def test_every_network_can_be_fetched():
-    from bench.commands.fetch import networks
+    from aexad.bench.commands.fetch import networks
     assert {"resnet50", "vgg11bn", "efficientnet_b6", "vit_b_16"} <= networks().keys()
     assert all(url.startswith("https://") for url in networks().values())
 

@@ -15,10 +15,10 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-import methods
-from bench.figures import curves, gallery, steps, style
-from bench.metrics import A_VALUES
-from datasets.catalog import PAPER, all_categories
+from aexad import methods
+from aexad.bench.figures import curves, gallery, steps, style
+from aexad.bench.metrics import A_VALUES
+from aexad.datasets.catalog import PAPER, all_categories
 
 LABELS = {name: entry.label for name, entry in methods.entries().items()}
 SEVEN = ["ae_xad", "fcdd", "bgad", "ae_xad_raw", "ae", "ae_xad_vit_finetuned",

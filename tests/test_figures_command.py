@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench import cli, options, plan, task
-from bench.figures import curves, stored
-from bench.runner import Runner
-from bench.settings import Settings
+from aexad.bench import cli, options, plan, task
+from aexad.bench.figures import curves, stored
+from aexad.bench.runner import Runner
+from aexad.bench.settings import Settings
 from commands import BOTTLE, TINY, csv, run
 from conftest import make_category
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from methods.flows import Block, Flow, position_codes
+from aexad.methods.flows import Block, Flow, position_codes
 
 
 def flow(channels: int = 6, blocks: int = 3, seed: int = 0) -> Flow:

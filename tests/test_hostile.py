@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench import checkpoint, files, images as rows, params, shapes
-from bench.arrays import read_npy
-from bench.errors import UserError
-from bench.json_files import Each, Maybe, Number, mismatch, read_object
-from bench.stress import seeds
+from aexad.bench import checkpoint, files, images as rows, params, shapes
+from aexad.bench.arrays import read_npy
+from aexad.bench.errors import UserError
+from aexad.bench.json_files import Each, Maybe, Number, mismatch, read_object
+from aexad.bench.stress import seeds
 from conftest import make_category
-from datasets import images
-from methods.bgad import BGADFit
+from aexad.datasets import images
+from aexad.methods.bgad import BGADFit
 
 RGB = np.random.default_rng(1).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 TURNS = {1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1],
@@ -258,7 +258,7 @@ def test_long_and_foreign_names(tmp_path):
     place = make_category(tmp_path / "data ∪ é漢")
     for path in sorted(place.rglob("000*.png")):
         path.rename(path.with_name(path.name.replace("000", "ñ" * 100)))
-    from datasets import folder
+    from aexad.datasets import folder
     items = folder.scan(place, ("good",))
     assert len([i for i in items if "ñ" in i.id]) == 4
     assert all(images.read_rgb(i.image).shape == (64, 64, 3) for i in items)

@@ -1,15 +1,15 @@
-"""bench.images: the stored numbers of images, by cell."""
+"""aexad.bench.images: the stored numbers of images, by cell."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
-from bench import images, metrics
-from bench.errors import UserError
-from bench.options import table_cells, understand, work_options
-from bench.store import Store
-from bench.tables import TABLES
+from aexad.bench import images, metrics
+from aexad.bench.errors import UserError
+from aexad.bench.options import table_cells, understand, work_options
+from aexad.bench.store import Store
+from aexad.bench.tables import TABLES
 from commands import BOTTLE, TINY, run
 
 

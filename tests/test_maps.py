@@ -1,4 +1,4 @@
-"""bench.maps against hand-worked cases, scipy and plain brute force."""
+"""aexad.bench.maps against hand-worked cases, scipy and plain brute force."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from bench import maps
+from aexad.bench import maps
 
 ROW = np.array([[0, 1, 1, 1, 0, 1, 1, 1, 1, 1]], dtype=bool)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench.store import read_json
+from aexad.bench.store import read_json
 from commands import BOTTLE, csv, run
 from conftest import training_set
-from methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, Decoder, PlainAE
-from methods.base import Context
-from methods.fcdd import FCDD
+from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, Decoder, PlainAE
+from aexad.methods.base import Context
+from aexad.methods.fcdd import FCDD
 
 LIGHT = {"encoder": "efficientnet_lite0", "weights": "random", "epochs": 2, "batch_size": 7}
 

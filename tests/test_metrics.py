@@ -1,4 +1,4 @@
-"""bench.metrics against hand-worked cases, scikit-learn and plain brute force."""
+"""aexad.bench.metrics against hand-worked cases, scikit-learn and plain brute force."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
-from bench import maps, metrics
-from bench.speed import metrics as speed_of_metrics
+from aexad.bench import maps, metrics
+from aexad.bench.speed import metrics as speed_of_metrics
 
 small_ints = st.integers(-20, 20)  # many ties, and exact in every float type
 classes = st.lists(small_ints, min_size=1, max_size=30).map(lambda v: np.array(v, np.float32))

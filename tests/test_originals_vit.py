@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench import maps, metrics
-from bench.settings import Settings
-from methods import ae_xad_vit
-from methods.ae_xad_vit import AEXADViT, _Base, _Tokens
-from methods.augment import Augmented
-from methods.base import Context
-from methods.vision import torchvision
+from aexad.bench import maps, metrics
+from aexad.bench.settings import Settings
+from aexad.methods import ae_xad_vit
+from aexad.methods.ae_xad_vit import AEXADViT, _Base, _Tokens
+from aexad.methods.augment import Augmented
+from aexad.methods.base import Context
+from aexad.methods.vision import torchvision
 from originals import Given, boxed, drawn, error, kind_tensors, load, made_up_loss, scene
 
 SETTINGS = Settings("paper", sets=["ae_xad_vit.weights=random", "ae_xad_vit.border=zero"])
@@ -85,7 +85,7 @@ def test_network_loss_and_three_epochs_of_training(fine, monkeypatch):
             if p.requires_grad})
         return found
 
-    monkeypatch.setattr("methods.ae_xad.nn.utils.clip_grad_norm_", seen_clip)
+    monkeypatch.setattr("aexad.methods.ae_xad.nn.utils.clip_grad_norm_", seen_clip)
     monkeypatch.setattr(m, "loss", seen_loss)
     monkeypatch.setattr(m, "step", seen_step)
     # one step an epoch, on both

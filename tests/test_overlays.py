@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import overlays
+from aexad.bench import overlays
 
 RNG = np.random.default_rng(3)
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench import cli, own
-from bench.errors import UserError
+from aexad.bench import cli, own
+from aexad.bench.errors import UserError
 from commands import TINY
 from conftest import make_category
-from datasets import catalog, images
-from datasets.category import DataParams, Library, split
+from aexad.datasets import catalog, images
+from aexad.datasets.category import DataParams, Library, split
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from bench import cli, maps, model, options, own, task
-from bench.errors import UserError
+from aexad.bench import cli, maps, model, options, own, task
+from aexad.bench.errors import UserError
 from commands import TINY
 from conftest import make_category
 
@@ -124,7 +124,7 @@ def test_a_job_brings_the_images_along_to_a_process_that_knows_nothing(kept, tmp
 
 
 def _table():
-    from bench.commands.own import TABLE
+    from aexad.bench.commands.own import TABLE
     return TABLE
 
 
@@ -342,7 +342,7 @@ def test_a_model_whose_fit_is_gone_is_not_written(kept, tmp_path, capsys):
 
 
 def test_another_version_of_a_method_is_refused(kept, folder, monkeypatch):
-    from methods.ae_xad import AEXAD
+    from aexad.methods.ae_xad import AEXAD
     monkeypatch.setattr(AEXAD, "version", AEXAD.version + 1)
     with pytest.raises(UserError, match="train it again"):
         model.read(folder)

@@ -1,4 +1,4 @@
-"""bench.paper: spot checks against the printed tables."""
+"""aexad.bench.paper: spot checks against the printed tables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from statistics import fmean
 
 import pytest
 
-from bench import paper
-from bench.paper import published
-from datasets.catalog import PAPER, all_categories
+from aexad.bench import paper
+from aexad.bench.paper import published
+from aexad.datasets.catalog import PAPER, all_categories
 
 
 @pytest.mark.parametrize("table, dataset, category, method, metric, number", [

@@ -8,9 +8,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from bench import task
-from bench.store import read_json
-from bench.tradeoff import tradeoff
+from aexad.bench import task
+from aexad.bench.store import read_json
+from aexad.bench.tradeoff import tradeoff
 from commands import BOTTLE, csv, run
 from conftest import make_category
 
@@ -231,7 +231,7 @@ def test_strict_refuses_parallel_fits(done, capsys, no_training):
 # -- export --
 
 def export(results, *words):
-    from bench import cli
+    from aexad.bench import cli
 
     return cli.main(["export", "--results", str(results), *words])
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import methods
-from bench import params
-from bench.errors import UserError
-from bench.settings import PROTOCOLS, Settings
-from datasets.category import DataParams
+from aexad import methods
+from aexad.bench import params
+from aexad.bench.errors import UserError
+from aexad.bench.settings import PROTOCOLS, Settings
+from aexad.datasets.category import DataParams
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -12,7 +12,6 @@ import sys
 import pytest
 
 from commands import BOTTLE, run
-from conftest import REPOSITORY
 from test_engines import Killer, kill_an_owner, same_results
 
 INSTALLED = importlib.util.find_spec("ray") is not None
@@ -37,8 +36,7 @@ def address(tmp_path):
              "100000000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", *words], start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         for line in process.stdout:
             if "Ray runtime started" in line:

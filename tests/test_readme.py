@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-import methods
-from bench import cli
+from aexad import methods
+from aexad.bench import cli
 from conftest import REPOSITORY, make_category
-from datasets import catalog
+from aexad.datasets import catalog
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
@@ -22,7 +22,7 @@ def written_down(tmp_path, monkeypatch):
     (tmp_path / "mean_image.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     [entry] = re.findall(r'^    "mean_image": (Entry\(.*?\)),', README, re.M)
-    line = entry.replace("methods.mean_image", "mean_image")
+    line = entry.replace("aexad.methods.mean_image", "mean_image")
     monkeypatch.setitem(methods.REGISTRY, "mean_image", eval(line, {"Entry": methods.Entry}))
     [dataset] = re.findall(r'^    "mpdd": (Dataset\(.*?\)\)),', README, re.M)
     monkeypatch.setitem(catalog.DATASETS, "mpdd", eval(dataset, vars(catalog)))

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from methods.base import Context
-from methods.fcdd import FCDD, FCDDExplain, FCDDFit
-from methods.receptive import Field, fields, gaussian_matrix, gaussian_window
+from aexad.methods.base import Context
+from aexad.methods.fcdd import FCDD, FCDDExplain, FCDDFit
+from aexad.methods.receptive import Field, fields, gaussian_matrix, gaussian_window
 
 
 def method(net: str = "vgg11bn") -> FCDD:

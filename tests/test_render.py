@@ -1,4 +1,4 @@
-"""bench.render: what each format shows, and that it holds together."""
+"""aexad.bench.render: what each format shows, and that it holds together."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import carbon, render, winrates
-from bench.paper import published
-from bench.tables import TABLES, Cell, Row, Table, build
-from datasets.catalog import PAPER, all_categories
+from aexad.bench import carbon, render, winrates
+from aexad.bench.paper import published
+from aexad.bench.tables import TABLES, Cell, Row, Table, build
+from aexad.datasets.catalog import PAPER, all_categories
 
 LABELS = {"ae": "AE", "ae_filtered": "AE∪F", "ae_xad_raw": "AE-XAD∖F", "ae_xad": "AE-XAD",
           "fcdd": "FCDD", "bgad": "BGAD"}

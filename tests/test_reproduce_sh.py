@@ -25,11 +25,13 @@ sys.exit(int(os.environ.get("BENCH_STATUS", "0")))
 # A Python whose environments cost nothing and whose pip only does what a test tells it to.
 FAKE_PYTHON = f"""\
 #!/bin/sh
-case "$2 $3" in
-"-m venv")
+case "$1 $2 $3" in
+"-P -m "*)
+    PYTHONPATH="$FAKE_INSTALLED" exec "{sys.executable}" "$@" ;;
+*" -m venv")
     mkdir -p "$4/bin" && cp "$0" "$4/bin/python"
     exit ;;
-"-m pip")
+*" -m pip")
     echo $$ >>"$FAKE_PIP_CALLS"
     echo "what pip says"
     [ -z "$FAKE_PIP_SLEEP" ] || sleep "$FAKE_PIP_SLEEP"
@@ -37,6 +39,28 @@ case "$2 $3" in
 esac
 exec "{sys.executable}" "$@"
 """
+
+
+# A build backend that needs nothing from an index: the copy's folder in a .pth file, and the
+# requirements that setup.cfg has.
+BACKEND = """\
+import configparser, os, zipfile
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    config = configparser.ConfigParser()
+    config.read("setup.cfg")
+    required = config["options"]["install_requires"].split()
+    files = {"copy.pth": os.getcwd(),
+             "copy-1.dist-info/METADATA": "Metadata-Version: 2.1\\nName: copy\\nVersion: 1\\n"
+             "Provides-Extra: test\\n" + "".join(f"Requires-Dist: {r}\\n" for r in required),
+             "copy-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nTag: py3-none-any\\n",
+             "copy-1.dist-info/RECORD": ""}
+    with zipfile.ZipFile(os.path.join(folder, "copy-1-py3-none-any.whl"), "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+    return "copy-1-py3-none-any.whl"
+"""
+PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
 class Copy:
@@ -47,8 +71,11 @@ class Copy:
         self.cwd = tmp_path / "where the user is"
         self.venv = self.root / ".venv"
         self.pip_calls_file = tmp_path / "pip calls"
-        (self.root / "bench").mkdir(parents=True)
-        (self.root / "bench" / "__main__.py").write_text(BENCH)
+        (self.root / "aexad" / "bench").mkdir(parents=True)
+        (self.root / "aexad" / "__init__.py").touch()
+        (self.root / "aexad" / "bench" / "__main__.py").write_text(BENCH)
+        (self.root / "backend.py").write_text(BACKEND)
+        (self.root / "pyproject.toml").write_text(PYPROJECT)
         self.cwd.mkdir()
         self.script = Path(shutil.copy2(REPO / "reproduce.sh", self.root))
         self.require("")
@@ -58,7 +85,8 @@ class Copy:
             for name, value in os.environ.items()
             if not name.startswith("AEXAD_") and name not in ("PYTHON", "PYTHONPATH")
         }
-        self.env |= {"PYTHON": str(python), "FAKE_PIP_CALLS": str(self.pip_calls_file)}
+        self.env |= {"PYTHON": str(python), "FAKE_PIP_CALLS": str(self.pip_calls_file),
+                     "FAKE_INSTALLED": str(self.root)}
 
     @staticmethod
     def executable(path: Path, text: str) -> Path:
@@ -117,8 +145,9 @@ def wait_for(condition, timeout: float = 15):
 
 
 def test_passes_arguments_directory_and_status_through(copy: Copy) -> None:
-    (copy.cwd / "bench").mkdir()  # must not be taken for the repository's own
-    (copy.cwd / "bench" / "__main__.py").write_text("raise SystemExit('wrong bench')")
+    wrong = copy.cwd / "aexad"  # must not be taken for the repository's own
+    wrong.mkdir()
+    (wrong / "__init__.py").write_text("raise SystemExit('wrong aexad')")
     process = copy.start("table2", "--out", "a b", "", "*", BENCH_STATUS="7")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 7, err
@@ -182,7 +211,7 @@ def test_never_replaces_what_is_not_its_own(copy: Copy) -> None:
 def test_failing_pip(copy: Copy) -> None:
     result = copy.call("x", FAKE_PIP_STATUS="3")
     assert result.returncode == 3
-    assert "failed while installing the dependencies (pip), status 3" in result.stderr
+    assert "failed while installing the project and what it needs (pip), status 3" in result.stderr
     assert "    what pip says" in result.stderr
     assert str(copy.root / ".venv-setup.log") in result.stderr
     assert not copy.venv.exists()
@@ -201,7 +230,7 @@ def test_interrupted_set_up_leaves_nothing(
     process.send_signal(signum)
     _, err = process.communicate(timeout=15)
     assert process.returncode == 128 + signum
-    assert "interrupted while installing the dependencies" in err
+    assert "interrupted while installing the project" in err
     assert not copy.venv.exists()
     following = copy.call("x")
     assert following.returncode == 0
@@ -240,7 +269,7 @@ def test_two_calls_at_once_set_up_once(copy: Copy) -> None:
 def test_runs_the_tests_of_the_repository(copy: Copy) -> None:
     (copy.root / "tests").mkdir()
     (copy.root / "tests" / "test_it.py").write_text(
-        "import bench, os\ndef test_cwd(): print('in', os.getcwd())\n"
+        "import aexad.bench, os\ndef test_cwd(): print('in', os.getcwd())\n"
     )
     result = copy.call("test", "-s", "tests/test_it.py", "-k", "cwd or nothing")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -277,7 +306,7 @@ def test_with_a_real_environment(copy: Copy) -> None:
     copy.require("no-such-package-aexad==1")
     failed = copy.call("x", **real)
     assert failed.returncode == 1
-    assert "failed while installing the dependencies (pip)" in failed.stderr
+    assert "failed while installing the project and what it needs (pip)" in failed.stderr
     assert "No matching distribution found for no-such-package-aexad==1" in failed.stderr
     assert not copy.venv.exists()
 

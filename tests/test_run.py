@@ -19,14 +19,14 @@ import pytest
 import torch
 from PIL import Image
 
-import methods
-from bench import cli, plan, task
-from bench.params import param
-from bench.store import Store, read_json
+from aexad import methods
+from aexad.bench import cli, plan, task
+from aexad.bench.params import param
+from aexad.bench.store import Store, read_json
 from commands import BOTTLE, TINY, csv, heatmaps, run
-from conftest import REPOSITORY, make_category
-from datasets.category import DataParams, Library
-from methods.base import Explanation
+from conftest import make_category
+from aexad.datasets.category import DataParams, Library
+from aexad.methods.base import Explanation
 
 # -- a table --
 
@@ -233,8 +233,7 @@ def test_damaged_checkpoint_starts_the_fit_anew(root, tmp_path, monkeypatch):
 def command(root: Path, results: Path) -> subprocess.Popen:
     words = ["table1", "--data-root", str(root), "--results", str(results), *TINY, *BOTTLE,
              "--epochs", "40", "--keep-maps", "--checkpoint-every", "0.1"]
-    return subprocess.Popen([sys.executable, "-m", "bench", *words], cwd=REPOSITORY,
-                            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    return subprocess.Popen([sys.executable, "-m", "aexad.bench", *words],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import claims, plan
-from bench.claims import Watch
-from bench.engines import Outcome
-from bench.schedule import Schedule
-from bench.settings import Settings
-from bench.store import Store
-from bench.task import Job, Options
+from aexad.bench import claims, plan
+from aexad.bench.claims import Watch
+from aexad.bench.engines import Outcome
+from aexad.bench.schedule import Schedule
+from aexad.bench.settings import Settings
+from aexad.bench.store import Store
+from aexad.bench.task import Job, Options
 from test_claims import plant
 from test_store import info_of
 

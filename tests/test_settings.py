@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-import methods
-from bench import plan
-from bench.errors import UserError
-from bench.params import declared, from_json, param
-from bench.settings import PROTOCOLS, Settings
+from aexad import methods
+from aexad.bench import plan
+from aexad.bench.errors import UserError
+from aexad.bench.params import declared, from_json, param
+from aexad.bench.settings import PROTOCOLS, Settings
 
 
 def keys(settings: Settings, names=("ae_xad",), seeds=(40,)) -> set[str]:

@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 
-from bench import cli
-from bench.speed import ae_xad, bgad, case, fcdd, memory, metrics, report
-from methods.ae_xad import AEXAD, AEFit, AEXADFit, PlainAE
+from aexad.bench import cli
+from aexad.bench.speed import ae_xad, bgad, case, fcdd, memory, metrics, report
+from aexad.methods.ae_xad import AEXAD, AEFit, AEXADFit, PlainAE
 
 SMALL = {
     "ae_xad": lambda: ae_xad.frozen("ae_xad", "ResNet-18", AEXAD, AEXADFit(

@@ -1,4 +1,4 @@
-"""bench.statistics against brute force, scipy, hand-worked cases and Demšar's own example."""
+"""aexad.bench.statistics against brute force, scipy, hand-worked cases and Demšar's own example."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.statistics import (Ranks, by_method, compare, groups, holm, interval, mean_ranks,
-                              nemenyi, rank_biserial, wilcoxon)
+from aexad.bench.statistics import (Ranks, by_method, compare, groups, holm, interval, mean_ranks,
+                                    nemenyi, rank_biserial, wilcoxon)
 
 A, B, C = ("mvtec", "bottle"), ("mvtec", "cable"), ("wfdd", "grey_cloth")
 

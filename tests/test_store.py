@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import metrics, plan, store
-from bench.errors import UserError
-from bench.settings import Settings
-from bench.store import Store, read_json, write_file, write_json
+from aexad.bench import metrics, plan, store
+from aexad.bench.errors import UserError
+from aexad.bench.settings import Settings
+from aexad.bench.store import Store, read_json, write_file, write_json
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import cli, study
-from bench.images import joined
-from bench.settings import PROTOCOLS, Settings
+from aexad.bench import cli, study
+from aexad.bench.images import joined
+from aexad.bench.settings import PROTOCOLS, Settings
 from commands import BOTTLE, TINY
-from methods.ae_xad import AEXAD
+from aexad.methods.ae_xad import AEXAD
 
 PLACE = [("mvtec", "bottle")]
 

@@ -1,4 +1,4 @@
-"""bench.tradeoff: Equation 5, at its edges and against the paper's own Tables 7 and 8."""
+"""aexad.bench.tradeoff: Equation 5, at its edges and against the paper's own Tables 7 and 8."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.paper import published
-from bench.tradeoff import tradeoff
-from datasets.catalog import PAPER, all_categories
+from aexad.bench.paper import published
+from aexad.bench.tradeoff import tradeoff
+from aexad.datasets.catalog import PAPER, all_categories
 
 # Cells that no printed E and m explain: their T comes from other numbers than the paper prints.
 OTHER_NUMBERS = {

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import cli
+from aexad.bench import cli
 from conftest import make_category
-from datasets import verify as verifying
-from datasets.catalog import DATASETS
-from datasets.verify import Finding, verify
+from aexad.datasets import verify as verifying
+from aexad.datasets.catalog import DATASETS
+from aexad.datasets.verify import Finding, verify
 
 MVTEC = DATASETS["mvtec"]
 
@@ -246,7 +246,7 @@ def test_missing_folders(place):
 # -- the command --
 
 def test_totals_of_a_dataset_are_compared_when_all_of_it_is_there(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("bench.commands.verify.facts", lambda: {
+    monkeypatch.setattr("aexad.bench.commands.verify.facts", lambda: {
         "images": {}, "stated": {}, "totals": {"wfdd": {"train": 24, "test": 53}}})
     names = list(DATASETS["wfdd"].categories)
     for name in names:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bench.errors import UserError
-from methods.encoders import ENCODERS, build_encoder
-from methods.weights import Weights, read_state
+from aexad.bench.errors import UserError
+from aexad.methods.encoders import ENCODERS, build_encoder
+from aexad.methods.weights import Weights, read_state
 
 
 @pytest.fixture(scope="module")

@@ -3,19 +3,19 @@ functions, without processes."""
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
 
-from bench import engines, plan
-from bench.engines import Choice, Outcome, probe
-from bench.engines.work import work
-from bench.engines.workers import Workers
-from bench.errors import UserError
-from bench.provenance import REPOSITORY
-from bench.settings import Settings
-from bench.task import Job, Options
+from aexad.bench import engines, plan
+from aexad.bench.engines import Choice, Outcome, probe
+from aexad.bench.engines.work import work
+from aexad.bench.engines.workers import Workers
+from aexad.bench.errors import UserError
+from aexad.bench.settings import Settings
+from aexad.bench.task import Job, Options
 
 
 class Gone(Exception):
@@ -125,12 +125,12 @@ def test_an_error_of_the_machinery_is_not_hidden(make, jobs):
 
 def test_unfit_workers_are_named_and_left_out(make, said, jobs):
     pool, cluster = make("a", "b", "c")
-    cluster.unfit = {"a": "other code", "b": ModuleNotFoundError("No module named 'bench'")}
+    cluster.unfit = {"a": "other code", "b": ModuleNotFoundError("No module named 'aexad'")}
     pool.wait(0)
     assert said == [
         "worker a refused: other code",
-        f"worker b refused: can't run this code (No module named 'bench'); start scheduler and "
-        f"workers with PYTHONPATH={REPOSITORY} and the runner's .venv"]
+        f"worker b refused: can't run this code (No module named 'aexad'); start scheduler and "
+        f"workers from {sys.prefix}, the runner's environment"]
     pool.submit(jobs[0])
     assert not pool.free() and "c" in cluster.calls
     cluster.there["d"] = "2 threads"  # joins later

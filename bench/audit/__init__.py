@@ -6,10 +6,9 @@ between which bounds it must lie, from other printed numbers and public facts.
 
 from __future__ import annotations
 
-from bench.audit import (
-    claims, emissions, images, marks, metrics, splits, tradeoffs, winrates)
-from bench.audit.check import Check
-from bench.audit.printed import Tables
+from aexad.bench.audit import claims, emissions, images, marks, metrics, splits, tradeoffs, winrates
+from aexad.bench.audit.check import Check
+from aexad.bench.audit.printed import Tables
 
 
 def audit(tables: Tables) -> list[Check]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
 
-from bench.audit.check import Check, Disagreement, Listing, listed
-from bench.audit.printed import (
-    COMPARED, LABELS, LOWER_IS_BETTER, Tables, groups, mean_text, place, table_name, text)
-from bench.render import METRICS
-from datasets.catalog import DATASETS
+from aexad.bench.audit.check import Check, Disagreement, Listing, listed
+from aexad.bench.audit.printed import (COMPARED, LABELS, LOWER_IS_BETTER, Tables, groups, mean_text,
+                                       place, table_name, text)
+from aexad.bench.render import METRICS
+from aexad.datasets.catalog import DATASETS
 
 OURS = "aexad"  # the paper's own method
 ALMOST_ALL = 0.8  # how large a share "almost all" and "nearly all" must at least be

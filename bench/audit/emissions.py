@@ -8,12 +8,13 @@ from statistics import median
 import numpy as np
 from scipy import stats
 
-from bench.audit.check import Check, Disagreement, Listing, listed
-from bench.audit.images import PER_TYPE
-from bench.audit.printed import COMPARED, LABELS, Tables, facts, place, short, table_name, text
-from bench.audit.tradeoffs import MADE_OF
-from bench.render import METRICS
-from bench.tradeoff import tradeoff
+from aexad.bench.audit.check import Check, Disagreement, Listing, listed
+from aexad.bench.audit.images import PER_TYPE
+from aexad.bench.audit.printed import (COMPARED, LABELS, Tables, facts, place, short, table_name,
+                                       text)
+from aexad.bench.audit.tradeoffs import MADE_OF
+from aexad.bench.render import METRICS
+from aexad.bench.tradeoff import tradeoff
 
 FACTOR = 2.0  # how far off the line a printed emission is called out of line
 SMALL = 0.1  # grams, of which a fixed cost can be a large part

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.audit.check import Check, Disagreement, Listing
-from bench.audit.printed import Tables, facts
-from datasets.catalog import DATASETS, Dataset
+from aexad.bench.audit.check import Check, Disagreement, Listing
+from aexad.bench.audit.printed import Tables, facts
+from aexad.datasets.catalog import DATASETS, Dataset
 
 PER_TYPE = Dataset.per_type  # Section 5.1: three of each kind of anomaly train
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bench.audit.check import Check, Disagreement, listed
-from bench.audit.printed import (
-    LABELS, LOWER_IS_BETTER, Tables, groups, place, table_name, text)
-from bench.render import METRICS
-from datasets.catalog import DATASETS
+from aexad.bench.audit.check import Check, Disagreement, listed
+from aexad.bench.audit.printed import (LABELS, LOWER_IS_BETTER, Tables, groups, place, table_name,
+                                       text)
+from aexad.bench.render import METRICS
+from aexad.datasets.catalog import DATASETS
 
 BOLD, ITALIC = "b", "i"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.audit.check import Check, Disagreement, Listing, listed
-from bench.audit.printed import (
-    LABELS, Number, Tables, cell, interval, place, short, table_name, text)
+from aexad.bench.audit.check import Check, Disagreement, Listing, listed
+from aexad.bench.audit.printed import (LABELS, Number, Tables, cell, interval, place, short,
+                                       table_name, text)
 
 QUALITY = ("table2", "table4")
 NO_F1, HIGH_AUC = 0.005, 0.9

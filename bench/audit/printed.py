@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import methods
-from bench.paper import METHODS
-from bench.render import METRICS
-from datasets.catalog import DATASETS
+from aexad import methods
+from aexad.bench.paper import METHODS
+from aexad.bench.render import METRICS
+from aexad.datasets.catalog import DATASETS
 
 Tables = dict[str, Any]  # bench.paper.tables()
 

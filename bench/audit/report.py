@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from tabulate import tabulate
 
-from bench.audit.check import Check
+from aexad.bench.audit.check import Check
 
 TITLE = "Audit of the published numbers"
 INTRODUCTION = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from statistics import median
 
-from bench.audit.check import Check, Disagreement, Listing, listed
-from bench.audit.emissions import FACTOR, lines, out_of_line
-from bench.audit.images import PER_TYPE
-from bench.audit.printed import COMPARED, Tables, attainable, facts, place, text
-from bench.audit.winrates import possible_counts
-from datasets.catalog import DATASETS
+from aexad.bench.audit.check import Check, Disagreement, Listing, listed
+from aexad.bench.audit.emissions import FACTOR, lines, out_of_line
+from aexad.bench.audit.images import PER_TYPE
+from aexad.bench.audit.printed import COMPARED, Tables, attainable, facts, place, text
+from aexad.bench.audit.winrates import possible_counts
+from aexad.datasets.catalog import DATASETS
 
 TABLE = "table9"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from bench.audit.check import Check, Disagreement, Listing, listed
-from bench.audit.printed import (
-    LABELS, Number, Tables, cell, groups, interval, meet, numbers, place, short, table_name, text)
-from bench.render import METRICS
-from bench.tradeoff import tradeoff
+from aexad.bench.audit.check import Check, Disagreement, Listing, listed
+from aexad.bench.audit.printed import (LABELS, Number, Tables, cell, groups, interval, meet,
+                                       numbers, place, short, table_name, text)
+from aexad.bench.render import METRICS
+from aexad.bench.tradeoff import tradeoff
 
 MADE_OF = {"table7": ("table5", "table2"), "table8": ("table6", "table4")}
 Interval = tuple[float, float]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import NamedTuple
 
-from bench.audit.check import Check, Disagreement, Listing, listed
-from bench.audit.printed import (
-    COMPARED, LABELS, Tables, attainable, facts, mean_text, place, text)
-from bench.render import METRICS
-from datasets.catalog import DATASETS
+from aexad.bench.audit.check import Check, Disagreement, Listing, listed
+from aexad.bench.audit.printed import (COMPARED, LABELS, Tables, attainable, facts, mean_text,
+                                       place, text)
+from aexad.bench.render import METRICS
+from aexad.datasets.catalog import DATASETS
 
 TABLE = "table3"
 _ROUNDING = 0.0005  # half a unit of the last printed digit

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from shutil import get_terminal_size
 
-from bench import paper
-from bench.options import check_file, results_folder, results_option
-from bench.store import write_file, write_json
+from aexad.bench import paper
+from aexad.bench.options import check_file, results_folder, results_option
+from aexad.bench.store import write_file, write_json
 
 FILE_WIDTH = 120  # columns, where the output goes to a file
 
@@ -29,7 +29,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def audit(out: str | None, json: str | None, results: str | None) -> int:
     """Print the report and write it. Always 0: findings are no failures."""
-    from bench.audit import audit, report  # scipy's statistics, which nothing else needs
+    from aexad.bench.audit import audit, report  # scipy's statistics, which nothing else needs
 
     place = Path(out) if out else results_folder(results) / "tables" / "audit.md"
     check_file("--out", str(place))

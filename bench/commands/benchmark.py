@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.options import threads_option, words
+from aexad.bench.options import threads_option, words
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -18,6 +18,6 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def benchmark(args: argparse.Namespace) -> int:
-    from bench.speed import report  # its references need scikit-learn, nothing else does
+    from aexad.bench.speed import report  # its references need scikit-learn, nothing else does
 
     return report.main(args.threads, words(args.methods) or None, not args.no_memory, args.out)

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench import baseline, check, plan
-from bench.check import Entry
-from bench.errors import UserError
-from bench.options import COMMAND, Request, understand, words, work_options
-from bench.plan import Cell
-from bench.provenance import REPOSITORY
-from bench.runner import Runner
-from bench.saving import check_json
-from bench.settings import Settings
-from bench.store import Store
-from datasets.catalog import DATASETS, all_categories
+from aexad.bench import baseline, check, plan
+from aexad.bench.check import Entry
+from aexad.bench.errors import UserError
+from aexad.bench.options import COMMAND, Request, understand, words, work_options
+from aexad.bench.plan import Cell
+from aexad.bench.provenance import REPOSITORY
+from aexad.bench.runner import Runner
+from aexad.bench.saving import check_json
+from aexad.bench.settings import Settings
+from aexad.bench.store import Store
+from aexad.datasets.catalog import DATASETS, all_categories
 
 BASELINE = REPOSITORY / "results" / "baselines" / "mini.json"
 NOT_COMPARABLE = 2

@@ -13,17 +13,17 @@ from shutil import get_terminal_size
 
 import pandas as pd
 
-import methods
-from bench import comparison, grids, statistics
-from bench.comparison import Report
-from bench.errors import UserError
-from bench.external import externals
-from bench.images import per_image
-from bench.notes import listed, warnings
-from bench.options import COMMAND, Request, table_cells, understand, work_options
-from bench.runner import Runner
-from bench.store import Store
-from bench.tables import TABLES, TableDef
+from aexad import methods
+from aexad.bench import comparison, grids, statistics
+from aexad.bench.comparison import Report
+from aexad.bench.errors import UserError
+from aexad.bench.external import externals
+from aexad.bench.images import per_image
+from aexad.bench.notes import listed, warnings
+from aexad.bench.options import COMMAND, Request, table_cells, understand, work_options
+from aexad.bench.runner import Runner
+from aexad.bench.store import Store
+from aexad.bench.tables import TABLES, TableDef
 
 METRICS = ("auc", "f1", "iou")
 TABLE = "table2"  # whose rows are compared where no others are asked for
@@ -156,8 +156,8 @@ def _write(request: Request, report: Report) -> None:
 
 def _draw(report: Report, stem: Path) -> None:
     # Imported here: other commands need not wait for matplotlib.
-    from bench.figures.ranks import diagrams
-    from bench.figures.style import save
+    from aexad.bench.figures.ranks import diagrams
+    from aexad.bench.figures.style import save
 
     fig = diagrams(report.ranks, report.labels)
     if fig is not None:

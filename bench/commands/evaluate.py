@@ -13,14 +13,14 @@ from shutil import get_terminal_size
 import numpy as np
 import pandas as pd
 
-import methods
-from bench import external, map_files, plan, render
-from bench.errors import UserError
-from bench.options import COMMAND, Request, understand, work_options
-from bench.runner import Runner
-from bench.tables import TABLES, build
-from datasets.category import Category, Library, split
-from datasets.catalog import all_categories
+from aexad import methods
+from aexad.bench import external, map_files, plan, render
+from aexad.bench.errors import UserError
+from aexad.bench.options import COMMAND, Request, understand, work_options
+from aexad.bench.runner import Runner
+from aexad.bench.tables import TABLES, build
+from aexad.datasets.category import Category, Library, split
+from aexad.datasets.catalog import all_categories
 
 TABLE = TABLES["table2"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.export import everything
-from bench.options import check_file, results_folder, results_option
-from bench.store import Store, write_file
+from aexad.bench.errors import UserError
+from aexad.bench.export import everything
+from aexad.bench.options import check_file, results_folder, results_option
+from aexad.bench.store import Store, write_file
 
 FORMATS = ("csv", "parquet")
 

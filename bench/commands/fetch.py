@@ -12,16 +12,16 @@ from pathlib import Path
 
 import requests
 
-from bench.errors import UserError, nearest
-from bench.options import COMMAND, data_root_option, words
-from bench.provenance import REPOSITORY
-from bench.store import read_json, write_json
-from datasets import folder
-from datasets.arrange import check_tree, choose, find_categories, lay_out
-from datasets.catalog import DATASETS
-from datasets.download import download, file_sha256
-from datasets.sources import SOURCES, Source
-from datasets.unpack import unpack
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.options import COMMAND, data_root_option, words
+from aexad.bench.provenance import REPOSITORY
+from aexad.bench.store import read_json, write_json
+from aexad.datasets import folder
+from aexad.datasets.arrange import check_tree, choose, find_categories, lay_out
+from aexad.datasets.catalog import DATASETS
+from aexad.datasets.download import download, file_sha256
+from aexad.datasets.sources import SOURCES, Source
+from aexad.datasets.unpack import unpack
 
 WORK = ".fetch"  # below the data root: what is on its way, and the records
 WEIGHTS = "weights"
@@ -233,8 +233,8 @@ def fetch_weights(root: Path, args: argparse.Namespace) -> None:
 
 def networks() -> dict[str, str]:
     """Name -> official address of every network that a method can start from."""
-    from methods.ae_xad_vit import TRANSFORMERS
-    from methods.encoders import ENCODERS, PYRAMIDS
+    from aexad.methods.ae_xad_vit import TRANSFORMERS
+    from aexad.methods.encoders import ENCODERS, PYRAMIDS
     return {**{name: spec.official for name, spec in (ENCODERS | PYRAMIDS).items()},
             **{name: official for name, (_, official) in TRANSFORMERS.items()}}
 

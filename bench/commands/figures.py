@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-import methods
-from bench import images, plan
-from bench.errors import UserError, nearest
-from bench.external import externals
-from bench.options import Request, table_cells, understand, work_options
-from bench.plan import Cell
-from bench.runner import Runner
-from bench.store import write_file
-from bench.tables import Place, TableDef, build
-from datasets.catalog import PAPER
-from methods.weights import WeightsMissing
+from aexad import methods
+from aexad.bench import images, plan
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.external import externals
+from aexad.bench.options import Request, table_cells, understand, work_options
+from aexad.bench.plan import Cell
+from aexad.bench.runner import Runner
+from aexad.bench.store import write_file
+from aexad.bench.tables import Place, TableDef, build
+from aexad.datasets.catalog import PAPER
+from aexad.methods.weights import WeightsMissing
 
 COMPARED = ("ae_xad", "fcdd", "bgad")
 
@@ -59,7 +59,7 @@ class Work:
 
     def opened(self, cells: list[Cell]) -> Iterator[tuple[Cell, object]]:
         """The cells with their methods as trained; without those whose weights are not here."""
-        from bench.figures import stored
+        from aexad.bench.figures import stored
 
         for cell in cells:
             if cell.method in externals():
@@ -92,7 +92,7 @@ def labels() -> dict[str, str]:
 
 
 def draw_steps(work: Work) -> Iterator[Drawn]:
-    from bench.figures import gallery, steps, stored
+    from aexad.bench.figures import gallery, steps, stored
 
     [place], [name] = work.places, work.names
     asked = work.request.args.image
@@ -113,7 +113,7 @@ def draw_steps(work: Work) -> Iterator[Drawn]:
 
 
 def draw_radii(work: Work) -> Iterator[Drawn]:
-    from bench.figures import curves, stored
+    from aexad.bench.figures import curves, stored
 
     lines, marks = [], []
     for cell, method in work.opened(work.done()):
@@ -139,8 +139,8 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
 
 
 def draw_thresholds(work: Work) -> Iterator[Drawn]:
-    from bench.figures import curves
-    from bench.metrics import A_VALUES
+    from aexad.bench.figures import curves
+    from aexad.bench.metrics import A_VALUES
 
     [metric] = work.definition.metrics
     shown = work.request.settings.metrics
@@ -156,7 +156,7 @@ def draw_thresholds(work: Work) -> Iterator[Drawn]:
 
 
 def draw_gallery(work: Work) -> Iterator[Drawn]:
-    from bench.figures import gallery, stored
+    from aexad.bench.figures import gallery, stored
 
     f1 = work.request.settings.metrics.column("f1")
     for place in work.places:
@@ -328,7 +328,7 @@ def _notes(work: Work) -> list[str]:
 
 
 def _write(request: Request, name: str, made: Drawn) -> None:
-    from bench.figures import style
+    from aexad.bench.figures import style
 
     stem = request.options.results / "figures" / request.stem(
         name + made.suffix, KINDS[name].definition.scenario)

@@ -7,9 +7,9 @@ import dataclasses
 
 from tabulate import tabulate
 
-import methods
-from bench.options import parameter_options
-from bench.settings import Settings
+from aexad import methods
+from aexad.bench.options import parameter_options
+from aexad.bench.settings import Settings
 
 
 def register(commands: argparse._SubParsersAction) -> None:

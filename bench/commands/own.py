@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from bench import images, maps, model, task
-from bench.arrays import read_npy
-from bench.commands import figures
-from bench.commands.table import table
-from bench.errors import UserError
-from bench.options import (COMMAND, Request, check_at_least_one, device, machine_options,
-                           table_cells, understand, work_options)
-from bench.plan import Cell
-from bench.runner import Runner
-from bench.store import HEATMAPS, write_file, write_json
-from bench.tables import TABLES, TableDef
-from datasets.folder import EXTENSIONS
-from datasets.images import read_image, read_rgb
+from aexad.bench import images, maps, model, task
+from aexad.bench.arrays import read_npy
+from aexad.bench.commands import figures
+from aexad.bench.commands.table import table
+from aexad.bench.errors import UserError
+from aexad.bench.options import (COMMAND, Request, check_at_least_one, device, machine_options,
+                                 table_cells, understand, work_options)
+from aexad.bench.plan import Cell
+from aexad.bench.runner import Runner
+from aexad.bench.store import HEATMAPS, write_file, write_json
+from aexad.bench.tables import TABLES, TableDef
+from aexad.datasets.folder import EXTENSIONS
+from aexad.datasets.images import read_image, read_rgb
 
 TABLE = replace(TABLES["table2"], metrics=(*TABLES["table2"].metrics, "detection_auc"),
                 printed_in="table2")
@@ -95,8 +95,8 @@ def _write_numbers(request: Request, definition: TableDef, cells: list[Cell], ru
 def _write_overlays(request: Request, cell: Cell, runner: Runner) -> None:
     """An overlay of every test image, at its own resolution, the masks' outlines as the metrics
     see them."""
-    from bench import overlays
-    from bench.figures import stored
+    from aexad.bench import overlays
+    from aexad.bench.figures import stored
 
     heatmaps = _heatmaps(cell, runner)
     if heatmaps is None:
@@ -117,7 +117,7 @@ def _write_overlays(request: Request, cell: Cell, runner: Runner) -> None:
 def _heatmaps(cell: Cell, runner: Runner) -> np.ndarray | None:
     """The cell's heatmaps (N, S, S); made again where they were not kept, None where that can't
     be done here."""
-    from bench.figures import stored
+    from aexad.bench.figures import stored
 
     path = runner.store.cell_dir(cell) / HEATMAPS
     try:
@@ -244,7 +244,7 @@ def _below(folder: Path, out: Path) -> Iterator[New]:
 
 def _explained(method: object, known: model.Model, found: list[New], out: Path) -> list[dict]:
     """Explain a few images and write what there is of each but the scores, which are returned."""
-    from bench import overlays
+    from aexad.bench import overlays
 
     size, interpolation = known.data.size, known.data.image_interp
     read = np.stack([read_image(new.path, size, interpolation)[0] for new in found])

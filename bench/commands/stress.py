@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.errors import UserError, nearest
-from bench.options import check_at_least_one
-from bench.progress import duration
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.options import check_at_least_one
+from aexad.bench.progress import duration
 
 BATCH = 1000  # inputs of a target before the next one has its turn
 FIRST = 2000  # inputs of a campaign that is not over when its time is
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     # Imported here, as the readers of everything are: no other command waits for them.
     import torch
 
-    from bench.stress import faults, fuzz, targets
+    from aexad.bench.stress import faults, fuzz, targets
 
     if not hasattr(os, "fork"):
         raise UserError("stress: needs a system with fork")
@@ -85,7 +85,7 @@ def _again(path: Path, readers: Sequence, fuzz: object) -> int:
 def _fuzz(readers: Sequence, args: argparse.Namespace, until: float, keep: Path, place: Path
           ) -> list:
     """All targets in turn, until the time is over and there were enough inputs."""
-    from bench.stress import fuzz
+    from aexad.bench.stress import fuzz
 
     counts = [fuzz.Count(t.name) for t in readers]
     wanted = dict((t.name, n) for t, n in fuzz.shares(readers, args.inputs or FIRST))
@@ -108,7 +108,7 @@ def _fuzz(readers: Sequence, args: argparse.Namespace, until: float, keep: Path,
 def _search(names: Sequence[str], args: argparse.Namespace, keep: Path
             ) -> list[tuple[str, int, str | None]]:
     """Coverage-guided searches: target, inputs, and what one of them ended in."""
-    from bench.stress import coverage
+    from aexad.bench.stress import coverage
 
     if not names or not args.minutes:
         return []
@@ -122,7 +122,7 @@ def _search(names: Sequence[str], args: argparse.Namespace, keep: Path
 
 def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> list:
     """All faults in turn, until the time is over and there were enough kills."""
-    from bench.stress import faults
+    from aexad.bench.stress import faults
 
     outcomes = {name: faults.Outcome(name) for name in names}
     cache = os.environ.get("AEXAD_CACHE")

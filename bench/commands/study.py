@@ -9,16 +9,16 @@ import sys
 from collections.abc import Iterator
 from shutil import get_terminal_size
 
-import methods
-from bench import grids, saving, study
-from bench.errors import UserError, nearest
-from bench.notes import listed
-from bench.options import Request, understand, words, work_options
-from bench.runner import Runner
-from bench.settings import Settings
-from bench.statistics import LEVEL, RESAMPLES
-from bench.study import Choice, Point, Variant
-from datasets.catalog import all_categories
+from aexad import methods
+from aexad.bench import grids, saving, study
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.notes import listed
+from aexad.bench.options import Request, understand, words, work_options
+from aexad.bench.runner import Runner
+from aexad.bench.settings import Settings
+from aexad.bench.statistics import LEVEL, RESAMPLES
+from aexad.bench.study import Choice, Point, Variant
+from aexad.datasets.catalog import all_categories
 
 NOTES = (
     "Δ: the choice − the base, mean over the images that both test, with its bootstrap "

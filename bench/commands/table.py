@@ -9,15 +9,15 @@ from shutil import get_terminal_size
 
 import pandas as pd
 
-import methods
-from bench import alone, carbon, render, saving, winrates
-from bench.errors import UserError
-from bench.images import per_image
-from bench.options import Request, table_cells, understand, work_options
-from bench.plan import Cell
-from bench.runner import Runner
-from bench.store import Store
-from bench.tables import TABLES, Table, TableDef, build
+from aexad import methods
+from aexad.bench import alone, carbon, render, saving, winrates
+from aexad.bench.errors import UserError
+from aexad.bench.images import per_image
+from aexad.bench.options import Request, table_cells, understand, work_options
+from aexad.bench.plan import Cell
+from aexad.bench.runner import Runner
+from aexad.bench.store import Store
+from aexad.bench.tables import TABLES, Table, TableDef, build
 
 FILE_WIDTH = 250  # columns, where the output goes to a file
 PAPER_TABLES = tuple(TABLES[f"table{n}"] for n in range(1, 10))

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.audit.printed import facts
-from bench.errors import UserError
-from bench.options import (COMMAND, check_at_least_one, chosen_rows, data_root, data_root_option,
-                           selection_options, threads_option)
-from datasets import folder
-from datasets.catalog import DATASETS, PAPER, all_categories
-from datasets.verify import Finding, Report, different_counts, verify
+from aexad.bench.audit.printed import facts
+from aexad.bench.errors import UserError
+from aexad.bench.options import (COMMAND, check_at_least_one, chosen_rows, data_root,
+                                 data_root_option, selection_options, threads_option)
+from aexad.datasets import folder
+from aexad.datasets.catalog import DATASETS, PAPER, all_categories
+from aexad.datasets.verify import Finding, Report, different_counts, verify
 
 
 def register(commands: argparse._SubParsersAction) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench.errors import UserError
-from bench.task import Job, Options
-from bench.engines.work import Outcome
+from aexad.bench.errors import UserError
+from aexad.bench.task import Job, Options
+from aexad.bench.engines.work import Outcome
 
 NAMES = ("loky", "dask", "ray")
 
@@ -84,10 +84,10 @@ def check_device(choice: Choice, device: str) -> None:
 def pool(choice: Choice, options: Options, say: Callable[[str], None]) -> Pool:
     """The workers of a choice. `say` prints a line for the person who waits."""
     if choice == HERE:
-        from bench.engines.local import Here
+        from aexad.bench.engines.local import Here
 
         return Here()
-    from bench.engines.workers import Workers
+    from aexad.bench.engines.workers import Workers
 
     return Workers(_cluster(choice, options), options, say)
 
@@ -95,13 +95,13 @@ def pool(choice: Choice, options: Options, say: Callable[[str], None]) -> Pool:
 def _cluster(choice: Choice, options: Options):
     """Imported here: each of these libraries takes its time, and ray may not be there."""
     if choice.engine == "dask":
-        from bench.engines.dask_cluster import Dask
+        from aexad.bench.engines.dask_cluster import Dask
 
         return Dask(choice.address)
     if choice.engine == "ray":
-        from bench.engines.ray_cluster import Ray
+        from aexad.bench.engines.ray_cluster import Ray
 
         return Ray(choice.address, choice.jobs, options)
-    from bench.engines.local import Loky
+    from aexad.bench.engines.local import Loky
 
     return Loky(choice.jobs)

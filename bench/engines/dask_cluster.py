@@ -11,7 +11,7 @@ import distributed
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from bench.errors import UserError, first_line
+from aexad.bench.errors import UserError, first_line
 
 TIMEOUT = 10  # seconds for the scheduler's answers
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-from bench.engines.work import Outcome, work
-from bench.task import Job
+from aexad.bench.engines.work import Outcome, work
+from aexad.bench.task import Job
 
 
 class Here:

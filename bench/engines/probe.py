@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from bench import provenance
-from bench.store import write_file
-from bench.task import Options
+from aexad.bench import provenance
+from aexad.bench.store import write_file
+from aexad.bench.task import Options
 
-PACKAGES = ("bench", "methods", "datasets")
+PACKAGES = ("aexad", "bench", "methods", "datasets")
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from bench.errors import UserError, first_line
-from bench.provenance import REPOSITORY
-from bench.task import Options
+from aexad.bench.errors import UserError, first_line
+from aexad.bench.task import Options
 
 try:
     import ray
@@ -37,10 +35,8 @@ class Ray:
             raise UserError(f"--engine ray: ray is not installed; into the project's .venv: "
                             f"{INSTALL}")
         self.address, self.lost = address, (RayActorError,)
-        path = os.pathsep.join(p for p in (str(REPOSITORY), os.environ.get("PYTHONPATH")) if p)
         try:
-            ray.init(address=address, log_to_driver=False, configure_logging=False,
-                     runtime_env={"env_vars": {"PYTHONPATH": path}})
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError, RaySystemError) as error:
             raise UserError(f"--address {address}: cannot be reached ({first_line(error)})"
                             f"; start one with `ray start --head`, see docs/machines.md") from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench import claims, gpus, task
-from bench.errors import UserError
-from bench.progress import Progress
-from bench.store import Store
-from bench.task import Job
+from aexad.bench import claims, gpus, task
+from aexad.bench.errors import UserError
+from aexad.bench.progress import Progress
+from aexad.bench.store import Store
+from aexad.bench.task import Job
 
 
 @dataclass(frozen=True)

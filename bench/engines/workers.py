@@ -3,6 +3,7 @@ and was found fit; losing a worker loses the one job that it had."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,11 +12,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Protocol
 
-from bench.engines import probe
-from bench.engines.work import Outcome, work
-from bench.errors import UserError, first_line
-from bench.provenance import REPOSITORY
-from bench.task import Job, Options
+from aexad.bench.engines import probe
+from aexad.bench.engines.work import Outcome, work
+from aexad.bench.errors import UserError, first_line
+from aexad.bench.task import Job, Options
 
 
 ATTEMPTS = 3  # probes that a worker may not survive before it is refused
@@ -42,8 +42,8 @@ class Cluster(Protocol):
 
 
 def _probe_failed(error: BaseException) -> str:
-    return (f"can't run this code ({first_line(error)}); start scheduler and workers with "
-            f"PYTHONPATH={REPOSITORY} and the runner's .venv")
+    return (f"can't run this code ({first_line(error)}); start scheduler and workers from "
+            f"{sys.prefix}, the runner's environment")
 
 
 class Workers:

@@ -12,8 +12,8 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures import style
-from bench.figures.steps import HEAT
+from aexad.bench.figures import style
+from aexad.bench.figures.steps import HEAT
 
 LEFT, GAP, LINE, LARGEST = 4.5, 1.5, 3.4, 40.0  # mm: row names, between, a line, a panel at most
 TOP = 0.995
@@ -21,7 +21,7 @@ GREY_OF = np.array([0.299, 0.587, 0.114])  # Rec. 601 luma
 
 
 def ranked(images: pd.DataFrame) -> pd.DataFrame:
-    """The used images of one cell (a frame of bench.images), best AUC first; ties by id."""
+    """The used images of one cell (a frame of aexad.bench.images), best AUC first; ties by id."""
     return images[images["used"]].sort_values(["auc", "id"], ascending=[False, True])
 
 

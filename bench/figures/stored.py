@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import task
-from bench.errors import UserError
-from bench.plan import Cell, Fit
-from bench.runner import Runner
-from datasets.category import split
-from methods.base import Context
-from methods.weights import Weights
+from aexad.bench import task
+from aexad.bench.errors import UserError
+from aexad.bench.plan import Cell, Fit
+from aexad.bench.runner import Runner
+from aexad.datasets.category import split
+from aexad.methods.base import Context
+from aexad.methods.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.speed.case import SIZE, Case, images, nchw
-from methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, AutoEncoder, Decoder, PlainAE
-from methods.ae_xad_vit import AEXADViT, ViTExplain, ViTFit
-from methods.augment import Augmented
-from methods.base import Context, TrainingSet
+from aexad.bench.speed.case import SIZE, Case, images, nchw
+from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, AutoEncoder, Decoder, PlainAE
+from aexad.methods.ae_xad_vit import AEXADViT, ViTExplain, ViTFit
+from aexad.methods.augment import Augmented
+from aexad.methods.base import Context, TrainingSet
 
 EVERY_STEP = "encoder in every step, 64 channels upsampled, NCHW"
 

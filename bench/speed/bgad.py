@@ -10,11 +10,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bench.speed.ae_xad import tensors
-from bench.speed.case import SIZE, Case, images, nchw
-from methods.base import Context, TrainingSet
-from methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, level_masks
-from methods.flows import Block, Flow, position_codes
+from aexad.bench.speed.ae_xad import tensors
+from aexad.bench.speed.case import SIZE, Case, images, nchw
+from aexad.methods.base import Context, TrainingSet
+from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, level_masks
+from aexad.methods.flows import Block, Flow, position_codes
 
 SEED = 7  # of the positions' order, the same on both sides
 

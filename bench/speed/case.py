@@ -18,7 +18,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from methods.base import TrainingSet
+from aexad.methods.base import TrainingSet
 
 SIZE = 224
 ROUNDS = 3

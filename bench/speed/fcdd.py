@@ -9,11 +9,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bench.speed.ae_xad import tensors
-from bench.speed.case import SIZE, Case, images, nchw
-from methods.base import Context, TrainingSet
-from methods.fcdd import FCDD, FCDDExplain, FCDDFit, add_noise, crop, jitter
-from methods.receptive import fields, gaussian_window
+from aexad.bench.speed.ae_xad import tensors
+from aexad.bench.speed.case import SIZE, Case, images, nchw
+from aexad.methods.base import Context, TrainingSet
+from aexad.methods.fcdd import FCDD, FCDDExplain, FCDDFit, add_noise, crop, jitter
+from aexad.methods.receptive import fields, gaussian_window
 
 SEED = 7  # of the augmentation, the same on both sides
 

@@ -1,5 +1,5 @@
-"""Peak anonymous memory of a training: `python -m bench.speed.memory METHOD`, in a process of its
-own, so that nothing else counts.
+"""Peak anonymous memory of a training: `python -m aexad.bench.speed.memory METHOD`, in a process of
+its own, so that nothing else counts.
 
 Anonymous memory (RssAnon of /proc, Linux) is what a program can't give back when the machine runs
 short; pages of a mapped file are not of it. A training's peak is in what comes before its epochs
@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 
-import methods
-from bench.provenance import REPOSITORY
-from bench.speed.case import SIZE
-from methods.base import Context, TrainingSet
+from aexad import methods
+from aexad.bench.provenance import REPOSITORY
+from aexad.bench.speed.case import SIZE
+from aexad.methods.base import Context, TrainingSet
 
 N_IMAGES, N_ANOMALIES = 2000, 60
 LIMIT_GIB = 6.0
@@ -86,7 +86,7 @@ def watch(name: str, n: int, size: int, scratch: Path, in_epochs: float) -> dict
 def peak(name: str, threads: int, n: int = N_IMAGES, size: int = SIZE,
          in_epochs: float = IN_EPOCHS) -> dict[str, float]:
     """`watch` in a process of its own."""
-    command = [sys.executable, "-m", "bench.speed.memory", name, "--threads", str(threads),
+    command = [sys.executable, "-m", "aexad.bench.speed.memory", name, "--threads", str(threads),
                "--images", str(n), "--size", str(size), "--in-epochs", str(in_epochs)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     if done.returncode:
@@ -95,7 +95,7 @@ def peak(name: str, threads: int, n: int = N_IMAGES, size: int = SIZE,
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(prog="python -m bench.speed.memory")
+    p = argparse.ArgumentParser(prog="python -m aexad.bench.speed.memory")
     p.add_argument("method")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--images", type=int, default=N_IMAGES)

@@ -1,4 +1,5 @@
-"""How much faster our per-image metrics are than scikit-learn's: `python -m bench.speed.metrics`.
+"""How much faster our per-image metrics are than scikit-learn's:
+`python -m aexad.bench.speed.metrics`.
 
 Both sides run in turn in the same process on the same map, and must agree before they are timed.
 """
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
-from bench.maps import mean_std, thresholds
-from bench.metrics import A_VALUES, image_metrics, pixel_auc
+from aexad.bench.maps import mean_std, thresholds
+from aexad.bench.metrics import A_VALUES, image_metrics, pixel_auc
 
 SIZE = 224
 TOLERANCE = 1e-9

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from bench.errors import UserError, nearest
-from bench.provenance import collect
-from bench.speed import ae_xad, bgad, fcdd, memory, metrics
-from bench.speed.case import measure
-from bench.store import write_json
+from aexad.bench.errors import UserError, nearest
+from aexad.bench.provenance import collect
+from aexad.bench.speed import ae_xad, bgad, fcdd, memory, metrics
+from aexad.bench.speed.case import measure
+from aexad.bench.store import write_json
 
 CASES = {"ae_xad": ae_xad.cases, "fcdd": fcdd.cases, "bgad": bgad.cases}
 METHODS = ("ae_xad", "ae", "ae_xad_vit", "fcdd", "bgad")

@@ -1,4 +1,4 @@
-"""Commands in forked processes: what `python -m bench` calls, without its seconds of imports."""
+"""Commands in forked processes: what `aexad-bench` calls, without its seconds of imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import methods
+from aexad import methods
 
 CRASHED = 70  # status of a command that ended in an exception
 
@@ -23,7 +23,7 @@ class Child:
         """Start the command; its output goes to `log`. prepare: called first, in the child."""
         # All that is imported here is imported once for all children.
         import codecarbon  # noqa: F401
-        from bench import cli
+        from aexad.bench import cli
         for name in methods.entries():
             methods.load(name)
 

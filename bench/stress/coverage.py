@@ -1,5 +1,5 @@
 """Coverage-guided inputs: libFuzzer's, through atheris, where it is installed. As it never returns,
-it has a process of its own: python -m bench.stress.coverage TARGET KEEP FOLDER OPTION..."""
+it has a process of its own: python -m aexad.bench.stress.coverage TARGET KEEP FOLDER OPTION..."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def search(name: str, seconds: int, seed: int, keep: Path) -> tuple[int, str | N
     """Search the target `name` for so many seconds: how many inputs that were, and, where one was
     neither accepted nor refused in one clear line, what happened. It is kept in `keep`."""
     with tempfile.TemporaryDirectory() as corpus:
-        words = [sys.executable, "-m", "bench.stress.coverage", name, str(keep), corpus,
+        words = [sys.executable, "-m", "aexad.bench.stress.coverage", name, str(keep), corpus,
                  f"-max_total_time={seconds}", f"-seed={seed}", "-timeout=30", "-rss_limit_mb=4096",
                  "-print_final_stats=1", f"-artifact_prefix={keep}/coverage-"]
         ended = subprocess.run(words, capture_output=True, text=True, errors="replace")
@@ -38,11 +38,11 @@ def main() -> None:
     import atheris
     import pandas  # noqa: F401  here, so that it and the next are not instrumented
     import torch
-    from methods import vision  # noqa: F401
+    from aexad.methods import vision  # noqa: F401
 
     torch.set_num_threads(1)
     with atheris.instrument_imports(include=list(INSTRUMENTED)):
-        from bench.stress import fuzz, targets
+        from aexad.bench.stress import fuzz, targets
     name, _, corpus = sys.argv[1:4]
     with targets.workplace() as place:
         [target] = [t for t in targets.all_targets(Path(place)) if t.name == name]

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.stress.category import make_category
-from bench.stress.child import Child
-from bench.store import CELL, FIT, read_json
+from aexad.bench.stress.category import make_category
+from aexad.bench.stress.child import Child
+from aexad.bench.store import CELL, FIT, read_json
 
 METHODS = "ae,ae_filtered,ae_xad_raw,ae_xad"  # two fits, four cells
 SAME = ("heatmaps.npy", "images.parquet", "model.safetensors", "*.csv")
@@ -258,8 +258,8 @@ def no_memory(field: Field, rng: random.Random, results: Path) -> tuple[int, lis
     most = rng.randint(2, 6)
 
     def small() -> None:
-        from methods.ae_xad import Decoder
-        from methods.fcdd import FCDD
+        from aexad.methods.ae_xad import Decoder
+        from aexad.methods.fcdd import FCDD
         reconstruct = Decoder.reconstruct
 
         def limited(self: Decoder, x: object) -> object:

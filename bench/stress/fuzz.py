@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.stress.targets import TRACE, Target
+from aexad.bench.errors import UserError
+from aexad.bench.stress.targets import TRACE, Target
 
 HANGS = 30.0  # seconds after which an input counts as one that never ends
 MEMORY = 2 << 30  # bytes that an input may ask for: an image of LARGEST pixels needs half of that

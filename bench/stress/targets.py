@@ -14,20 +14,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-import methods
-from bench import (baseline, check, checkpoint, images, map_files, metrics, model, plan, render,
-                   store)
-from bench.arrays import read_npy
-from bench.commands.check import cells_of
-from bench.errors import UserError
-from bench.runner import Runner
-from bench.settings import PROTOCOLS, Settings
-from bench.store import Store
-from bench.stress import mutate, seeds
-from bench.tables import TABLES, build
-from bench.task import Options
-from datasets.images import marks_something, read_image, read_mask, read_rgb
-from methods.weights import read_state
+from aexad import methods
+from aexad.bench import (baseline, check, checkpoint, images, map_files, metrics, model, plan,
+                         render, store)
+from aexad.bench.arrays import read_npy
+from aexad.bench.commands.check import cells_of
+from aexad.bench.errors import UserError
+from aexad.bench.runner import Runner
+from aexad.bench.settings import PROTOCOLS, Settings
+from aexad.bench.store import Store
+from aexad.bench.stress import mutate, seeds
+from aexad.bench.tables import TABLES, build
+from aexad.bench.task import Options
+from aexad.datasets.images import marks_something, read_image, read_mask, read_rgb
+from aexad.methods.weights import read_state
 
 READING = {"kwh": 1e-3, "grams": 0.2, "seconds": 3.0, "country": "ITA", "mode": "constant",
            "codecarbon": "3", "shared": False, "problem": None}
