@@ -2,7 +2,7 @@
 
 import sys
 
-from aexad.bench.cli import main
+from aexad.bench.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

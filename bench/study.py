@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from aexad import methods
-from aexad.bench import plan, readings, statistics
-from aexad.bench.grids import Grid, signed
-from aexad.bench.images import per_image
-from aexad.bench.paper import published
-from aexad.bench.plan import Cell
-from aexad.bench.settings import Settings
-from aexad.bench.store import Store
+from aexad.bench.measure import statistics
+from aexad.bench.paper.printed_tables import published
+from aexad.bench.plan.cells import Cell, Fit, all_cells
+from aexad.bench.plan.settings import Settings
+from aexad.bench.results import readings
+from aexad.bench.results.image_rows import per_image
+from aexad.bench.results.store import Store
+from aexad.bench.tables.grids import Grid, signed
 
 # A method that has open points -> what explains its fits and is shown.
 SHOWN = {"ae_xad": ("ae_xad",), "ae": ("ae", "ae_filtered")}
@@ -176,13 +177,13 @@ def variants(method: str, base: Settings, more: Iterable[tuple[Point, Choice, Se
     wanted += [m for m in more if not (m[0].of_normals and scenario == "anomalies_only")]
     made: list[Variant] = []
     seen: set[tuple] = set()
-    trained: dict[plan.Fit, str] = {}
+    trained: dict[Fit, str] = {}
     explained: dict[tuple[Cell, ...], str] = {}
     for shown in SHOWN[method]:
         prefix = "" if shown == method else f"{methods.entry(shown).label} "
         for point, choice, settings in wanted:
             shifted = [seed + choice.other_split for seed in seeds]
-            cells = tuple(plan.cells(settings, [shown], places, scenario, shifted))
+            cells = tuple(all_cells(settings, [shown], places, scenario, shifted))
             if (cells, settings.metrics) in seen:
                 continue
             seen.add((cells, settings.metrics))

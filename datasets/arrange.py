@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.datasets import folder
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.folder import EXTENSIONS, GOOD

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aexad.bench.errors import UserError
-from aexad.bench.files import neighbour, sweep
-from aexad.bench.params import param
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.files import neighbour, sweep
+from aexad.bench.base.params import param
 from aexad.datasets import embedded, folder
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.folder import GOOD, Item

@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 
 MOST_BYTES = 64 * 2**30  # more than any of the datasets
 ATTEMPTS = 4  # in a row that bring nothing

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.datasets.catalog import DATASETS
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")

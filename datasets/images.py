@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 
 INTERPOLATIONS = ("nearest", "bilinear", "antialias")
 # Pillow knows many more and tells them by their content: PostScript would be run, for one.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 
 MOST_MEMBERS = 200_000
 MOST_HEADER = 2**20  # bytes of one extended header

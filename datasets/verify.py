@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.datasets import folder as layout
 from aexad.datasets.catalog import Dataset
 from aexad.datasets.folder import EXTENSIONS, GOOD

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from aexad.bench.errors import UserError, nearest
+from aexad.bench.base.errors import UserError, nearest
 
 GROUP = "aexad_bench.methods"
 

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aexad.bench import maps
-from aexad.bench.errors import UserError
-from aexad.bench.params import param
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.params import param
+from aexad.bench.measure import maps
 from aexad.methods.augment import Augmented, CopyPaste, augment, draw_batches, draw_weighted
 from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aexad.bench.errors import UserError
-from aexad.bench.params import param
-from aexad.methods.ae_xad import CODE, UNSCALED, AEXAD, AEExplain, AEXADFit, AutoEncoder, Decoder
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.params import param
+from aexad.methods.ae_xad import AEXAD, CODE, UNSCALED, AEExplain, AEXADFit, AutoEncoder, Decoder
 from aexad.methods.augment import Augmented
 from aexad.methods.base import TrainingSet
 from aexad.methods.vision import timm, torchvision

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aexad.bench.errors import UserError
-from aexad.bench.params import param
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.params import param
 from aexad.methods.base import TrainingSet
 
 _REDRAWS = 20  # tries for a copy whose mask does not vanish before it is pasted as it is

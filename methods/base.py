@@ -2,7 +2,7 @@
 
 A method is a class with
 
-    fit_params, explain_params     two frozen dataclasses (see bench/params.py)
+    fit_params, explain_params     two frozen dataclasses (see bench/base/params.py)
     version: int                   bumped whenever its results change
     __init__(fit, explain, ctx)    parameters and a Context; loads its pre-trained weights
     fit(train: TrainingSet)        trains; the loop runs over `ctx.epochs(...)`
@@ -28,7 +28,6 @@ import numpy as np
 import torch
 
 from aexad.methods.weights import Weights
-
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
 IN_MEMORY = 2 * 1024**3  # bytes of a method's arrays together; what goes beyond is memory-mapped

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aexad.bench.params import param
+from aexad.bench.base.params import param
 from aexad.methods.augment import Augmented, CopyPaste, augment, draw_batches
 from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from aexad.methods.encoders import PYRAMIDS, build_encoder

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.methods.vision import timm, torchvision
 from aexad.methods.weights import Weights, load_matching
 

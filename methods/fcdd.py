@@ -16,7 +16,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from aexad.bench.params import param
+from aexad.bench.base.params import param
 from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder

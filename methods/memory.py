@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from aexad.bench.errors import first_line
+from aexad.bench.base.errors import first_line
 
 First = Callable[[np.ndarray], torch.Tensor]  # positions -> (B, ...)
 Second = Callable[[torch.Tensor, np.ndarray], torch.Tensor]  # that and the positions -> the loss

@@ -17,8 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from aexad.bench.errors import UserError, first_line
-
+from aexad.bench.base.errors import UserError, first_line
 
 # What torch's and safetensors' readers raise on damaged or hostile files.
 LOAD_ERRORS = (pickle.UnpicklingError, zipfile.BadZipFile, SafetensorError, struct.error, OSError,

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from aexad.bench import cli
+from aexad.bench.commands import cli
 from aexad.methods import ae_xad, augment
 from aexad.methods.base import TrainingSet
 
@@ -50,7 +50,7 @@ MUTANTS = {
     "the loss loses its lambda": [("aexad.methods.ae_xad.AEXAD.loss", loss_without_lambda)],
     "anomalies are not oversampled": [("aexad.methods.ae_xad.augment", each_anomaly_once),
                                       ("aexad.methods.ae_xad.draw_batches", as_they_come)],
-    "training masks are shifted by 20 pixels": [("aexad.bench.task.TrainingSet", shifted)],
+    "training masks are shifted by 20 pixels": [("aexad.bench.run.task.TrainingSet", shifted)],
     "the filter is off": [("aexad.methods.ae_xad.maps.gaussian_filter",
                            lambda heatmap, k: heatmap)],
 }

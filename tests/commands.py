@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aexad.bench import cli
+from aexad.bench.commands import cli
 
 TINY = ("--protocol", "smoke", "--set", "data.size=32", "--device", "cpu", "--threads", "1")
 BOTTLE = ("--categories", "mvtec/bottle")

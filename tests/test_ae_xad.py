@@ -9,12 +9,13 @@ import pytest
 import torch
 from scipy import ndimage
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.bench.speed.ae_xad import NaiveAutoEncoder, naive_loss
-from conftest import training_set
-from aexad.methods.ae_xad import AEXAD, AEExplain, AEXADFit, AEFit, PlainAE, reduction
+from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, PlainAE, reduction
 from aexad.methods.base import Context, TrainingDiverged
 from aexad.methods.weights import Weights
+
+from conftest import training_set
 
 LIGHT = AEXADFit(encoder="resnet18", weights="random", epochs=2, batch_size=5)
 

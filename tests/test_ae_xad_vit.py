@@ -10,14 +10,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aexad.bench import cli
-from aexad.bench.errors import UserError
-from aexad.bench.paper import published
-from commands import csv
-from conftest import make_category
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands import cli
+from aexad.bench.paper.printed_tables import published
 from aexad.methods.ae_xad_vit import TRANSFORMERS, AEXADViT, ViTExplain, ViTFit
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.weights import Weights, WeightsMissing
+
+from commands import csv
+from conftest import make_category
 
 TINY = ViTFit(encoder="vit_tiny", weights="random", epochs=2, batch_size=6)
 

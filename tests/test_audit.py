@@ -8,9 +8,10 @@ import re
 
 import pytest
 
-from aexad.bench import cli
-from aexad.bench.audit import audit, report
-from aexad.bench.paper import tables
+from aexad.bench.commands import cli
+from aexad.bench.paper.audit import audit, report
+from aexad.bench.paper.printed_tables import tables
+
 from conftest import REPOSITORY
 
 

@@ -1,4 +1,4 @@
-"""aexad.bench.audit: planted errors are found, numbers that can be true are never called wrong."""
+"""bench.paper.audit: planted errors are found, numbers that can be true are never called wrong."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from sklearn.metrics import roc_auc_score
 
-from aexad.bench.audit import claims, emissions, images, marks, metrics, splits, tradeoffs, winrates
-from aexad.bench.audit.printed import attainable, decimals, facts, interval, place, text
-from aexad.bench.paper import tables as paper_tables
-from aexad.bench.tradeoff import tradeoff
+from aexad.bench.measure.tradeoff import tradeoff
+from aexad.bench.paper.audit import (
+    claims,
+    emissions,
+    images,
+    marks,
+    metrics,
+    splits,
+    tradeoffs,
+    winrates,
+)
+from aexad.bench.paper.audit.printed import attainable, decimals, facts, interval, place, text
+from aexad.bench.paper.printed_tables import tables as paper_tables
 
 METHODS = ("aexad", "fcdd", "bgad")
 

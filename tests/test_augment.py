@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.methods.augment import augment, copy_paste, draw_batches, draw_weighted
 from aexad.methods.base import TrainingSet
 

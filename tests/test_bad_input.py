@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from aexad.bench import cli, task
+from aexad.bench.commands import cli
+from aexad.bench.run import task
+
 from commands import BOTTLE, heatmaps, run
 
 

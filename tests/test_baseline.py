@@ -11,18 +11,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aexad.bench import baseline, cli, metrics, plan, provenance, winrates
-from aexad.bench.commands import table as command
-from aexad.bench.errors import UserError
-from aexad.bench.images import per_image
-from aexad.bench.settings import Settings
-from aexad.bench.store import Store
+from aexad.bench.base import provenance
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands import cli, table as command
+from aexad.bench.measure import metrics
+from aexad.bench.plan.cells import all_cells
+from aexad.bench.plan.settings import Settings
+from aexad.bench.results import baseline
+from aexad.bench.results.image_rows import per_image
+from aexad.bench.results.store import Store
+from aexad.bench.tables import winrates
+
 from commands import BOTTLE, TINY, run
 from conftest import make_category
 
-CELLS = plan.cells(Settings("smoke", None, ["data.size=32"]),
-                   ["ae", "ae_filtered", "ae_xad_raw", "ae_xad"], [("mvtec", "bottle")],
-                   "standard", [40])
+CELLS = all_cells(Settings("smoke", None, ["data.size=32"]),
+                  ["ae", "ae_filtered", "ae_xad_raw", "ae_xad"], [("mvtec", "bottle")],
+                  "standard", [40])
 
 
 @pytest.fixture(scope="module")

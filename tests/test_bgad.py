@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from aexad.bench import plan, task
-from aexad.bench.settings import Settings
-from aexad.bench.store import Store
-from commands import BOTTLE, run
-from conftest import training_set
+from aexad.bench.plan.cells import all_cells
+from aexad.bench.plan.settings import Settings
+from aexad.bench.results.store import Store
+from aexad.bench.run import task
 from aexad.methods import bgad
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, learning_rate
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.weights import Weights
+
+from commands import BOTTLE, run
+from conftest import training_set
 
 LIGHT = BGADFit(backbone="efficientnet_lite0", weights="random", meta_epochs=2, sub_epochs=2,
                 warm_epochs=1, batch_size=4, n_raw=1, n_paste=1, lr=1e-3)
@@ -395,7 +397,7 @@ def test_maxima_over_the_test_set_are_saved_with_the_fit(root, tmp_path):
     words = (*BOTTLE, "--methods", "bgad", "--keep-maps")
     assert run(root, tmp_path, *words) == 0
     settings = Settings("smoke", sets=["data.size=32"])
-    [cell] = plan.cells(settings, ["bgad"], [("mvtec", "bottle")], "standard", [40])
+    [cell] = all_cells(settings, ["bgad"], [("mvtec", "bottle")], "standard", [40])
     store = Store(tmp_path)
     state = store.load_model(cell.fit)
     assert state["maxima"].shape == (4,)

@@ -1,4 +1,4 @@
-"""aexad.bench.carbon: emissions and trade-offs of records, and tables relative to AE-XAD."""
+"""bench.tables.emissions: emissions and trade-offs of records, and tables relative to AE-XAD."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import pandas as pd
 import pytest
 
-from aexad.bench import carbon
-from aexad.bench.tables import TABLES, build
+from aexad.bench.tables import emissions
+from aexad.bench.tables.build import TABLES, build
+
 from test_tables import BOTTLE, CABLE, GREY, LABELS, PILL, cells, note, record
 
 
@@ -26,9 +27,9 @@ def emitted(place=BOTTLE, method="ae_xad", grams=1.0, auc=0.5, **more):
 
 def table5(*records, rows=(BOTTLE,), methods=tuple(LABELS), name="table5"):
     definition = TABLES[name]
-    frame = carbon.measured(pd.DataFrame(records))
+    frame = emissions.measured(pd.DataFrame(records))
     if name == "table7":
-        frame = carbon.tradeoffs(frame, definition.metrics)
+        frame = emissions.tradeoffs(frame, definition.metrics)
     return build(frame, definition, list(rows), list(methods), LABELS)
 
 
@@ -101,13 +102,13 @@ def test_an_undefined_metric_has_no_trade_off_and_a_reason():
 
 def test_relative_to_ae_xad_ours_and_the_papers():
     made = table5(*(emitted(method=m, grams=g) for m, g in zip(LABELS, (5.0, 3.0, 10.0))))
-    beside = carbon.relative(made, "T")
+    beside = emissions.relative(made, "T")
     assert [label for _, label in beside.groups] == ["FCDD", "BGAD"]
     fcdd, bgad = cells(beside.rows[0])
     assert (fcdd.value, fcdd.published) == (0.6, 3.391 / 5.394)
     assert (bgad.value, bgad.published) == (2.0, 10.363 / 5.394)
-    assert carbon.relative(table5(emitted(), methods=["ae_xad"]), "T") is None
-    assert carbon.relative(table5(emitted(method="fcdd"), methods=["fcdd", "bgad"]), "T") is None
+    assert emissions.relative(table5(emitted(), methods=["ae_xad"]), "T") is None
+    assert emissions.relative(table5(emitted(method="fcdd"), methods=["fcdd", "bgad"]), "T") is None
 
 
 def test_ratios_of_means_are_over_the_rows_that_both_have():
@@ -115,7 +116,7 @@ def test_ratios_of_means_are_over_the_rows_that_both_have():
                   emitted(BOTTLE, "fcdd", 1.0), emitted(PILL, "fcdd", 5.0),
                   emitted(GREY, grams=4.0), emitted(GREY, "fcdd", 4.0),
                   rows=(BOTTLE, CABLE, PILL, GREY), methods=("ae_xad", "fcdd"))
-    beside = carbon.relative(made, "T")
+    beside = emissions.relative(made, "T")
     values = {(row.dataset, row.label): cells(row)[0] for row in beside.rows}
     mean = values["mvtec", "ratio of means"]
     assert mean.value == 1.0  # (1 + 5) / (4 + 2), not the mean of 0.25 and 2.5
@@ -129,12 +130,12 @@ def test_ratios_of_means_are_over_the_rows_that_both_have():
 def test_nothing_is_relative_to_what_is_not_there():
     made = table5(emitted(status="failed", reason="loss is NaN"), emitted(method="fcdd"),
                   methods=("ae_xad", "fcdd"))
-    [fcdd] = cells(carbon.relative(made, "T").rows[0])
+    [fcdd] = cells(emissions.relative(made, "T").rows[0])
     assert (fcdd.value, fcdd.status, fcdd.reason) == (None, "failed", "AE-XAD: loss is NaN")
     # T of AE-XAD is 0 where its metric is 1
     made = table5(emitted(auc=1.0), emitted(method="fcdd"), methods=("ae_xad", "fcdd"),
                   name="table7")
-    beside = carbon.relative(made, "T")
+    beside = emissions.relative(made, "T")
     auc, f1, _ = beside.rows[0].cells[0]
     assert (auc.value, auc.status, auc.notes) == (None, "undefined", (1,)) and f1.value == 3.0
     assert beside.notes[-1].startswith("[1] undefined")

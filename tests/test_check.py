@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from aexad.bench import check, cli
-from aexad.bench.commands import check as command
-from aexad.bench.errors import UserError
-from aexad.bench import baseline
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands import check as command, cli
+from aexad.bench.measure import regression
+from aexad.bench.results import baseline
 
 NUMBERS = {"auc": 0.9, "f1_a1.0": 0.5, "iou_a1.0": 0.4, "detection_auc": 1.0, "n_images": 10}
 
@@ -26,7 +26,7 @@ def entry(**changed):
 # -- falls --
 
 def moved(before, now):
-    return {c.metric: (c.fell, c.rose) for c in check.changes(before, now)}
+    return {c.metric: (c.fell, c.rose) for c in regression.changes(before, now)}
 
 
 def test_a_fall_is_more_than_the_tolerance_and_a_rise_is_none():
@@ -40,27 +40,27 @@ def test_a_number_that_is_gone_or_nan_fell():
     now = entry()
     del now["numbers"]["auc"]
     now["numbers"]["iou_a1.0"] = float("nan")
-    assert [c.metric for c in check.changes(entry(), now) if c.fell] == ["auc", "iou_a1.0"]
+    assert [c.metric for c in regression.changes(entry(), now) if c.fell] == ["auc", "iou_a1.0"]
 
 
 def test_without_tolerances_the_least_ones_hold():
-    step = 0.9 * check.LEAST["auc"]
-    assert not check.changes(entry(), entry(numbers={"auc": 0.9 - step}))[0].fell
-    assert check.changes(entry(), entry(numbers={"auc": 0.9 - 2 * step}))[0].fell
+    step = 0.9 * regression.LEAST["auc"]
+    assert not regression.changes(entry(), entry(numbers={"auc": 0.9 - step}))[0].fell
+    assert regression.changes(entry(), entry(numbers={"auc": 0.9 - 2 * step}))[0].fell
 
 
 def test_tolerances_are_three_ranges_or_the_least():
     runs = [entry(numbers={"auc": auc, "f1_a1.0": f1})
             for auc, f1 in ((0.90, 0.5), (0.91, 0.501), (0.905, 0.5))]
-    found = check.tolerances(runs)
+    found = regression.tolerances(runs)
     assert found["auc"] == pytest.approx(0.03)
-    assert found["f1_a1.0"] == check.LEAST["f1_a1.0"]
+    assert found["f1_a1.0"] == regression.LEAST["f1_a1.0"]
 
 
 # -- what is comparable --
 
 def test_equal_entries_are_comparable():
-    assert check.differences(entry(), entry(numbers={"auc": 0.1})) == []
+    assert regression.differences(entry(), entry(numbers={"auc": 0.1})) == []
 
 
 @pytest.mark.parametrize("changed, said", [
@@ -72,14 +72,14 @@ def test_equal_entries_are_comparable():
     ({"n_train": {"normal": 5, "anomalous": 2}}, "n_train differs"),
 ])
 def test_what_differs_is_named(changed, said):
-    assert check.differences(entry(), entry(**changed)) == [said]
+    assert regression.differences(entry(), entry(**changed)) == [said]
 
 
 def test_a_changed_or_new_parameter_is_named_with_both_values():
     now = entry()
     now["fit"] = {**now["fit"], "params": {"lr": 1e-2, "epochs": 40, "clip": 1.0}}
-    assert check.differences(entry(), now) == ["fit.params.lr: 0.001, now 0.01",
-                                               "fit.params.clip: absent, now 1.0"]
+    assert regression.differences(entry(), now) == ["fit.params.lr: 0.001, now 0.01",
+                                                    "fit.params.clip: absent, now 1.0"]
 
 
 def test_a_file_that_is_no_baseline(tmp_path):

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from aexad.bench import claims
-from aexad.bench.errors import UserError
-from aexad.bench.claims import Held, Lost, Watch, look, take, taken
+from aexad.bench.base.errors import UserError
+from aexad.bench.run import claims
+from aexad.bench.run.claims import Held, Lost, Watch, look, take, taken
 
 FORK = multiprocessing.get_context("fork")
 

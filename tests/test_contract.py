@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from aexad import methods
-from aexad.bench.plan import SCENARIOS
-from aexad.bench.settings import Settings
+from aexad.bench.plan.cells import SCENARIOS
+from aexad.bench.plan.settings import Settings
 from aexad.methods.base import Context, TrainingSet
 
 # Random weights: not every method's can be had everywhere, and a contract is not about numbers.
@@ -83,7 +83,7 @@ def test_fit_explain_and_state(name, scenario):
 
 
 def test_unknown_method_and_broken_plug_in(monkeypatch):
-    from aexad.bench.errors import UserError
+    from aexad.bench.base.errors import UserError
 
     with pytest.raises(UserError, match="did you mean 'ae_xad'"):
         methods.load("ae_xadd")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aexad.bench.errors import UserError
-from conftest import make_category
+from aexad.bench.base.errors import UserError
 from aexad.datasets import embedded, folder
 from aexad.datasets.catalog import DATASETS, PAPER, all_categories
 from aexad.datasets.category import DataParams, Library, split
 from aexad.datasets.images import read_image, read_mask
+
+from conftest import make_category
 
 SMALL = DataParams(size=32)
 

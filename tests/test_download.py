@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.datasets.download import ATTEMPTS, CHUNK, download
 from aexad.datasets.unpack import unpack
+
 from server import Site, serving
 
 CONTENT = os.urandom(300_000)

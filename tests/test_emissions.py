@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from aexad.bench.emissions import ZERO, MISSING, Meter, check_country
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
+from aexad.bench.measure.energy import MISSING, ZERO, Meter, check_country
 
 
 def test_a_reading_has_energy_and_the_countrys_grams():

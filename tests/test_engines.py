@@ -17,14 +17,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from aexad.bench import claims, schedule, task
-from aexad.bench.claims import look
-from aexad.bench.engines import work
-from aexad.bench.plan import by_fit, cells
-from aexad.bench.schedule import Schedule
-from aexad.bench.settings import Settings
-from aexad.bench.store import Store, read_json
-from aexad.bench.task import Job, Options
+from aexad.bench.plan.cells import all_cells, by_fit
+from aexad.bench.plan.settings import Settings
+from aexad.bench.results.store import Store, read_json
+from aexad.bench.run import claims, schedule, task
+from aexad.bench.run.claims import look
+from aexad.bench.run.engines import work
+from aexad.bench.run.schedule import Schedule
+from aexad.bench.run.task import Job, Options
+
 from commands import BOTTLE, TINY, run
 from conftest import make_category
 
@@ -171,8 +172,8 @@ def test_two_runners_on_one_store_share_the_work(root, tmp_path):
 def job(root, tmp_path):
     options = Options(tmp_path / "r", root, tmp_path / "cache", None, "cpu", 1, "ITA",
                       checkpoint_every=0.0)
-    [(fit, group)] = by_fit(cells(Settings("smoke", None, ["data.size=32"]), ["ae_xad"],
-                                  [("mvtec", "bottle")], "standard", [40])).items()
+    [(fit, group)] = by_fit(all_cells(Settings("smoke", None, ["data.size=32"]), ["ae_xad"],
+                                      [("mvtec", "bottle")], "standard", [40])).items()
     return Job(fit, tuple(group), options, "1/1")
 
 
@@ -292,7 +293,7 @@ def test_ctrl_c_leaves_what_began_to_finish_and_begins_no_more(root, tmp_path, c
 
 
 def test_bad_input_found_by_a_worker_ends_the_run(root, tmp_path, cluster, capsys, monkeypatch):
-    monkeypatch.setattr("aexad.bench.runner.Runner.check", lambda *args: None)
+    monkeypatch.setattr("aexad.bench.run.runner.Runner.check", lambda *args: None)
     [mask] = (root / "mvtec/bottle/ground_truth/dent").glob("000_mask.png")
     mask.write_bytes(b"no image")
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
@@ -308,7 +309,7 @@ def test_a_worker_of_two_threads_is_refused(root, tmp_path, cluster, capsys):
 
 
 def test_a_scheduler_that_dies_or_is_not_there(root, tmp_path, cluster, capsys, monkeypatch):
-    from aexad.bench.engines import dask_cluster
+    from aexad.bench.run.engines import dask_cluster
 
     monkeypatch.setattr(dask_cluster, "TIMEOUT", 2)
     cluster.without_workers()  # the run waits for one, until the scheduler is killed

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from aexad.bench import cli
-from aexad.bench.store import read_json
+from aexad.bench.commands import cli
+from aexad.bench.results.store import read_json
+
 from commands import BOTTLE, TINY, csv, run
 from conftest import make_category
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from aexad.bench import cli
-from aexad.bench.options import table_cells, understand
-from aexad.bench.tables import TABLES
+from aexad.bench.commands import cli
+from aexad.bench.commands.options import table_cells, understand
+from aexad.bench.tables.build import TABLES
+
 from conftest import REPOSITORY, make_category
 
 TOLD = """#!/usr/bin/env bash

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import nn
 
-from aexad.bench.errors import UserError
-from aexad.bench.settings import Settings
+from aexad.bench.base.errors import UserError
+from aexad.bench.plan.settings import Settings
 from aexad.methods import fcdd
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.fcdd import FCDD, MINMAX, FCDDExplain, FCDDFit

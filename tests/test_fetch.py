@@ -17,14 +17,15 @@ import pytest
 import requests
 import torch
 
-from aexad.bench import cli
-from conftest import make_category
+from aexad.bench.commands import cli
 from aexad.datasets import folder
 from aexad.datasets.catalog import PAPER
 from aexad.datasets.category import DataParams, Library
 from aexad.datasets.sources import SOURCES, Source
 from aexad.methods.encoders import build_encoder
 from aexad.methods.weights import Weights
+
+from conftest import make_category
 from server import Site, serving
 
 

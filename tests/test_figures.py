@@ -8,8 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from matplotlib.colors import to_rgba
 from PIL import Image
 from scipy import ndimage
@@ -17,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from aexad import methods
 from aexad.bench.figures import curves, gallery, steps, style
-from aexad.bench.metrics import A_VALUES
+from aexad.bench.measure.metrics import A_VALUES
 from aexad.datasets.catalog import PAPER, all_categories
 
 LABELS = {name: entry.label for name, entry in methods.entries().items()}

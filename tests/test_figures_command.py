@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from aexad.bench import cli, options, plan, task
+from aexad.bench.commands import cli, options
 from aexad.bench.figures import curves, stored
-from aexad.bench.runner import Runner
-from aexad.bench.settings import Settings
+from aexad.bench.plan.cells import all_cells
+from aexad.bench.plan.settings import Settings
+from aexad.bench.run import task
+from aexad.bench.run.runner import Runner
+
 from commands import BOTTLE, TINY, csv, run
 from conftest import make_category
 
@@ -91,7 +94,7 @@ def test_a_few_images_get_the_maps_of_the_whole_test_set(kept, name):
     words = ["table2", "--data-root", str(root), "--results", str(results), *TINY, *BOTTLE]
     request = options.understand(cli.understand(words))
     settings = Settings("smoke", sets=["data.size=32"])
-    [cell] = plan.cells(settings, [name], [("mvtec", "bottle")], "standard", [40])
+    [cell] = all_cells(settings, [name], [("mvtec", "bottle")], "standard", [40])
     runner = Runner(request.options)
     whole = np.load(runner.store.cell_dir(cell) / "heatmaps.npy")
     tested = stored.tested(cell.fit, runner)

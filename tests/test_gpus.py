@@ -10,7 +10,7 @@ import threading
 import pytest
 import torch
 
-from aexad.bench import gpus
+from aexad.bench.run import gpus
 
 TWO = ("GPU-a", "GPU-b")
 

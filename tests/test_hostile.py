@@ -13,18 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from aexad.bench import checkpoint, files, images as rows, params, shapes
-from aexad.bench.arrays import read_npy
-from aexad.bench.errors import UserError
-from aexad.bench.json_files import Each, Maybe, Number, mismatch, read_object
+from aexad.bench.base import files, params
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.json_files import Each, Maybe, Number, mismatch, read_object
+from aexad.bench.base.npy import read_npy
+from aexad.bench.results import image_rows as rows, shapes
+from aexad.bench.run import checkpoint
 from aexad.bench.stress import seeds
-from conftest import make_category
 from aexad.datasets import images
 from aexad.methods.bgad import BGADFit
+
+from conftest import make_category
 
 RGB = np.random.default_rng(1).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 TURNS = {1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1],

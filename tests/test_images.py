@@ -1,15 +1,17 @@
-"""aexad.bench.images: the stored numbers of images, by cell."""
+"""aexad.bench.results.image_rows: the stored numbers of images, by cell."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
-from aexad.bench import images, metrics
-from aexad.bench.errors import UserError
-from aexad.bench.options import table_cells, understand, work_options
-from aexad.bench.store import Store
-from aexad.bench.tables import TABLES
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands.options import table_cells, understand, work_options
+from aexad.bench.measure import metrics
+from aexad.bench.results import image_rows
+from aexad.bench.results.store import Store
+from aexad.bench.tables.build import TABLES
+
 from commands import BOTTLE, TINY, run
 
 
@@ -24,11 +26,11 @@ def test_a_row_per_image_cell_and_seed(root, tmp_path):
     results, two = tmp_path / "r", ("--methods", "ae_xad_raw,ae_xad", "--seeds", "40,41")
     assert run(root, results, *BOTTLE, *two) == 0
     cells, store = cells_of(root, results, *two), Store(results)
-    frame = images.per_image(cells, store)
-    assert list(frame)[:len(images.COLUMNS)] == list(images.COLUMNS)
+    frame = image_rows.per_image(cells, store)
+    assert list(frame)[:len(image_rows.COLUMNS)] == list(image_rows.COLUMNS)
     assert list(frame)[:10] == ["dataset", "category", "scenario", "method", "seed", "id", "kind",
                                 "label", "score", "area"]
-    assert len(frame) == 4 * 7 and not frame.duplicated([*images.KEYS, "id"]).any()
+    assert len(frame) == 4 * 7 and not frame.duplicated([*image_rows.KEYS, "id"]).any()
     assert set(frame.dataset + "/" + frame.category) == {"mvtec/bottle"}
     # the means of the used images are the cell's own numbers
     for cell in cells:
@@ -40,12 +42,12 @@ def test_a_row_per_image_cell_and_seed(root, tmp_path):
     seed40 = frame[frame.seed == 40]
     assert len({tuple(g.id) for _, g in seed40.groupby("method")}) == 1
     # what is asked for, not all that is stored
-    assert len(images.per_image(cells[:1], store)) == 7
+    assert len(image_rows.per_image(cells[:1], store)) == 7
 
 
 def test_unfinished_cells_have_no_rows(root, tmp_path):
-    frame = images.per_image(cells_of(root, tmp_path / "r"), Store(tmp_path / "r"))
-    assert frame.empty and list(frame) == list(images.COLUMNS)
+    frame = image_rows.per_image(cells_of(root, tmp_path / "r"), Store(tmp_path / "r"))
+    assert frame.empty and list(frame) == list(image_rows.COLUMNS)
 
 
 def test_a_damaged_file_is_named(root, tmp_path):
@@ -54,10 +56,10 @@ def test_a_damaged_file_is_named(root, tmp_path):
     [path] = results.glob("cells/*/*/*/*/*/images.parquet")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"images.parquet: damaged .*; delete its folder"):
-        images.per_image(cells_of(root, results, *one), Store(results))
+        image_rows.per_image(cells_of(root, results, *one), Store(results))
     path.unlink()
     with pytest.raises(UserError, match="images.parquet: damaged"):
-        images.per_image(cells_of(root, results, *one), Store(results))
+        image_rows.per_image(cells_of(root, results, *one), Store(results))
 
 
 def test_used_are_anomalies_whose_mask_has_both_classes():

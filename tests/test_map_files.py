@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from aexad.bench import map_files
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
+from aexad.bench.results import map_files
 
 RAMP = np.arange(48, dtype=np.float32).reshape(6, 8) / 7
 

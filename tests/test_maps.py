@@ -1,4 +1,4 @@
-"""aexad.bench.maps against hand-worked cases, scipy and plain brute force."""
+"""aexad.bench.measure.maps against hand-worked cases, scipy and plain brute force."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from aexad.bench import maps
+from aexad.bench.measure import maps
 
 ROW = np.array([[0, 1, 1, 1, 0, 1, 1, 1, 1, 1]], dtype=bool)
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from aexad.bench.store import read_json
-from commands import BOTTLE, csv, run
-from conftest import training_set
+from aexad.bench.results.store import read_json
 from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, Decoder, PlainAE
 from aexad.methods.base import Context
 from aexad.methods.fcdd import FCDD
+
+from commands import BOTTLE, csv, run
+from conftest import training_set
 
 LIGHT = {"encoder": "efficientnet_lite0", "weights": "random", "epochs": 2, "batch_size": 7}
 

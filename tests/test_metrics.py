@@ -1,4 +1,4 @@
-"""aexad.bench.metrics against hand-worked cases, scikit-learn and plain brute force."""
+"""aexad.bench.measure.metrics against hand-worked cases, scikit-learn and plain brute force."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
-from aexad.bench import maps, metrics
-from aexad.bench.speed import metrics as speed_of_metrics
+from aexad.bench.measure import maps, metrics
+from aexad.bench.speed import scores as speed_of_metrics
 
 small_ints = st.integers(-20, 20)  # many ties, and exact in every float type
 classes = st.lists(small_ints, min_size=1, max_size=30).map(lambda v: np.array(v, np.float32))

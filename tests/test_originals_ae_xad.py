@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from aexad.bench import maps, metrics
-from aexad.bench.settings import Settings
+from aexad.bench.measure import maps, metrics
+from aexad.bench.plan.settings import Settings
 from aexad.datasets.category import Category, DataParams, Library, split
 from aexad.datasets.folder import GOOD
 from aexad.methods.ae_xad import AEXAD
 from aexad.methods.augment import Augmented
 from aexad.methods.base import Context
+
 from originals import Given, boxed, drawn, error, kind_tensors, load, made_up_loss, scene
 
 AUTHORS = Settings("authors", sets=["ae_xad.weights=random", "ae_xad.epochs=3"])

@@ -11,6 +11,7 @@ from aexad.methods.augment import Augmented
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, level_masks
 from aexad.methods.flows import Flow, position_codes
+
 from originals import boxed, drawn, error, load, spread_tensors
 
 EXACT, SINGLE = torch.float64, torch.float32

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import training_set
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.fcdd import FCDD, FCDDExplain, FCDDFit, lcn
 from aexad.methods.receptive import Field, fields, gaussian_matrix
+
+from conftest import training_set
 from originals import boxed, drawn, error, load, spread_tensors
 
 VECTORS = load("fcdd")

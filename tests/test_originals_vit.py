@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from aexad.bench import maps, metrics
-from aexad.bench.settings import Settings
+from aexad.bench.measure import maps, metrics
+from aexad.bench.plan.settings import Settings
 from aexad.methods import ae_xad_vit
 from aexad.methods.ae_xad_vit import AEXADViT, _Base, _Tokens
 from aexad.methods.augment import Augmented
 from aexad.methods.base import Context
 from aexad.methods.vision import torchvision
+
 from originals import Given, boxed, drawn, error, kind_tensors, load, made_up_loss, scene
 
 SETTINGS = Settings("paper", sets=["ae_xad_vit.weights=random", "ae_xad_vit.border=zero"])

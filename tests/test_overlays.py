@@ -6,10 +6,9 @@ import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from aexad.bench import overlays
+from aexad.bench.figures import overlays
 
 RNG = np.random.default_rng(3)
 

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from aexad.bench import cli, own
-from aexad.bench.errors import UserError
-from commands import TINY
-from conftest import make_category
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands import cli
+from aexad.bench.plan import own_images
 from aexad.datasets import catalog, images
 from aexad.datasets.category import DataParams, Library, split
+
+from commands import TINY
+from conftest import make_category
 
 
 @pytest.fixture(autouse=True)
 def forgotten():
     yield
-    own.register(None)
+    own_images.register(None)
 
 
 def picture(path: Path, value: int = 0, spot: bool = False, mode: str = "L") -> Path:
@@ -58,22 +59,22 @@ def stems(folder: Path) -> set[str]:
 
 def test_a_folder_is_a_dataset_where_it_stands(tmp_path):
     place = make_category(tmp_path / "my plates!")
-    dataset = own.chosen(given_as(data=str(place)), tmp_path / "cache")
-    own.register(dataset)
-    assert own.rows(dataset) == [("own", "my_plates")]
+    dataset = own_images.chosen(given_as(data=str(place)), tmp_path / "cache")
+    own_images.register(dataset)
+    assert own_images.rows(dataset) == [("own", "my_plates")]
     library = Library(tmp_path / "elsewhere", tmp_path / "cache")  # whatever --data-root is
     assert library.locate("own", "my_plates") == place
     category = library.load("own", "my_plates", DataParams(size=32))
     assert len(category.ids) == 6 + 3 + 10
-    own.register(None)
+    own_images.register(None)
     assert "own" not in catalog.DATASETS
 
 
 def test_two_folders_get_a_split(tmp_path):
     images, masks = two_folders(tmp_path / "set")
-    dataset = own.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache")
-    own.register(dataset)
-    assert own.rows(dataset) == [("own", "set")]  # called after the folder of both
+    dataset = own_images.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache")
+    own_images.register(dataset)
+    assert own_images.rows(dataset) == [("own", "set")]  # called after the folder of both
     library = Library(tmp_path, tmp_path / "cache")
     place = library.locate("own", "set")
     normal = stems(place / "train/good") | stems(place / "test/good")
@@ -95,7 +96,7 @@ def test_the_layout_is_made_once_and_anew_when_a_file_changes(tmp_path):
     images, masks = two_folders(tmp_path / "set")
 
     def made():
-        return own.arrange(images, masks, tmp_path / "cache", "set")
+        return own_images.arrange(images, masks, tmp_path / "cache", "set")
     first = made()
     stamp = first.stat().st_mtime_ns
     assert made() == first and first.stat().st_mtime_ns == stamp
@@ -110,7 +111,7 @@ def test_the_layout_is_made_once_and_anew_when_a_file_changes(tmp_path):
 def test_every_image_has_one_place(tmp_path_factory, normals, blacks, anomalies):
     root = tmp_path_factory.mktemp("any")
     images, masks = two_folders(root, normals, blacks, anomalies)
-    links = own._layout(own.pair(images, masks))
+    links = own_images._layout(own_images.pair(images, masks))
     pictures = [target for link, target in links.items() if link.split("/")[0] != "ground_truth"]
     assert sorted(pictures) == sorted(images.iterdir())
     kinds = [link.rsplit("/", 1)[0] for link in links]
@@ -144,14 +145,15 @@ def test_two_folders_that_do_not_fit_are_refused(tmp_path, spoil, said):
     images, masks = two_folders(tmp_path / "set")
     spoil(images, masks)
     with pytest.raises(UserError) as error:
-        own.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache")
+        own_images.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache")
     assert said in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "cache").exists()
 
 
 def test_all_masks_black_is_said_by_the_reader(tmp_path):
     images, masks = two_folders(tmp_path / "set", anomalies=0)
-    own.register(own.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache"))
+    chosen = own_images.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache")
+    own_images.register(chosen)
     with pytest.raises(UserError, match="a category with no anomalies"):
         Library(tmp_path, tmp_path / "cache").scan("own", "set")
 

@@ -14,8 +14,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from aexad.bench import cli, maps, model, options, own, task
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands import cli, options
+from aexad.bench.measure import maps
+from aexad.bench.plan import own_images
+from aexad.bench.results import model
+from aexad.bench.run import task
+
 from commands import TINY
 from conftest import make_category
 
@@ -57,7 +62,7 @@ def kept(tmp_path_factory):
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(place / f"{name}.png", copy)
     yield root
-    own.register(None)
+    own_images.register(None)
 
 
 @pytest.fixture
@@ -118,7 +123,7 @@ def test_a_job_brings_the_images_along_to_a_process_that_knows_nothing(kept, tmp
              "--methods", "ae_xad", "--out", str(tmp_path / "m"), "--epochs", "1"]
     request = options.understand(cli.understand(words))
     [cell], _, _ = options.table_cells(request, _table())
-    own.register(None)
+    own_images.register(None)
     assert task.run(task.Job(cell.fit, (cell,), request.options, "1/1")) == []
     assert cell_of(tmp_path / "r", "ae_xad").exists()
 

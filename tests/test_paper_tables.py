@@ -8,9 +8,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from aexad.bench import task
-from aexad.bench.store import read_json
-from aexad.bench.tradeoff import tradeoff
+from aexad.bench.measure.tradeoff import tradeoff
+from aexad.bench.results.store import read_json
+from aexad.bench.run import task
+
 from commands import BOTTLE, csv, run
 from conftest import make_category
 
@@ -231,7 +232,7 @@ def test_strict_refuses_parallel_fits(done, capsys, no_training):
 # -- export --
 
 def export(results, *words):
-    from aexad.bench import cli
+    from aexad.bench.commands import cli
 
     return cli.main(["export", "--results", str(results), *words])
 

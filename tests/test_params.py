@@ -6,13 +6,12 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from aexad import methods
-from aexad.bench import params
-from aexad.bench.errors import UserError
-from aexad.bench.settings import PROTOCOLS, Settings
+from aexad.bench.base import params
+from aexad.bench.base.errors import UserError
+from aexad.bench.plan.settings import PROTOCOLS, Settings
 from aexad.datasets.category import DataParams
 
 

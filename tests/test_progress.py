@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from aexad.bench import progress
-from aexad.bench.progress import Progress, duration
+from aexad.bench.base import progress
+from aexad.bench.base.progress import Progress, duration
 
 
 @pytest.mark.parametrize("seconds, text", [(0, "0 s"), (89, "89 s"), (100, "2 min"),

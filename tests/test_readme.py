@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from aexad import methods
-from aexad.bench import cli
-from conftest import REPOSITORY, make_category
+from aexad.bench.commands import cli
 from aexad.datasets import catalog
+
+from conftest import REPOSITORY, make_category
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 

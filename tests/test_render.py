@@ -1,4 +1,4 @@
-"""aexad.bench.render: what each format shows, and that it holds together."""
+"""aexad.bench.tables.render: what each format shows, and that it holds together."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aexad.bench import carbon, render, winrates
-from aexad.bench.paper import published
-from aexad.bench.tables import TABLES, Cell, Row, Table, build
+from aexad.bench.paper.printed_tables import published
+from aexad.bench.tables import emissions, render, winrates
+from aexad.bench.tables.build import TABLES, Cell, Row, Table, build
 from aexad.datasets.catalog import PAPER, all_categories
 
 LABELS = {"ae": "AE", "ae_filtered": "AE∪F", "ae_xad_raw": "AE-XAD∖F", "ae_xad": "AE-XAD",
@@ -62,7 +62,7 @@ def of_the_paper():
     """All that the paper's nine tables are rendered as."""
     tables = [winners() if name == "table3" else full(name, failed=None if k % 2 else "bgad")
               for k, name in enumerate(TABLES) if name != "table-vit"]
-    return tables + [carbon.relative(t, t.title) for t in tables if t.name in
+    return tables + [emissions.relative(t, t.title) for t in tables if t.name in
                      ("table5", "table6", "table7", "table8")]
 
 

@@ -20,13 +20,16 @@ import torch
 from PIL import Image
 
 from aexad import methods
-from aexad.bench import cli, plan, task
-from aexad.bench.params import param
-from aexad.bench.store import Store, read_json
-from commands import BOTTLE, TINY, csv, heatmaps, run
-from conftest import make_category
+from aexad.bench.base.params import param
+from aexad.bench.commands import cli
+from aexad.bench.plan.cells import SCENARIOS
+from aexad.bench.results.store import Store, read_json
+from aexad.bench.run import task
 from aexad.datasets.category import DataParams, Library
 from aexad.methods.base import Explanation
+
+from commands import BOTTLE, TINY, csv, heatmaps, run
+from conftest import make_category
 
 # -- a table --
 
@@ -81,7 +84,7 @@ def test_anomalies_only_skips_the_ae_and_says_why(root, tmp_path, capsys):
     assert np.isnan(table.value["ae"]) and table.value["ae_xad"] > 0
 
 
-@pytest.mark.parametrize("scenario", plan.SCENARIOS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_images_behind_the_test_sets_threshold(root, tmp_path, scenario):
     """The authors' test set of a training on anomalies only has no normal images."""
     assert run(root, tmp_path, *BOTTLE, "--scenario", scenario, "--methods", "ae_xad",

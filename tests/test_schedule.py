@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from aexad.bench import claims, plan
-from aexad.bench.claims import Watch
-from aexad.bench.engines import Outcome
-from aexad.bench.schedule import Schedule
-from aexad.bench.settings import Settings
-from aexad.bench.store import Store
-from aexad.bench.task import Job, Options
+from aexad.bench.plan.cells import all_cells, by_fit
+from aexad.bench.plan.settings import Settings
+from aexad.bench.results.store import Store
+from aexad.bench.run import claims
+from aexad.bench.run.claims import Watch
+from aexad.bench.run.engines import Outcome
+from aexad.bench.run.schedule import Schedule
+from aexad.bench.run.task import Job, Options
+
 from test_claims import plant
 from test_store import info_of
 
@@ -28,10 +30,10 @@ class Clock:
 
 @pytest.fixture
 def jobs(tmp_path):
-    cells = plan.cells(Settings("smoke"), ["ae_xad_raw", "ae_xad"], [("mvtec", "bottle")],
-                       "standard", [40, 41])
+    cells = all_cells(Settings("smoke"), ["ae_xad_raw", "ae_xad"], [("mvtec", "bottle")],
+                      "standard", [40, 41])
     options = Options(tmp_path, tmp_path, tmp_path, None, "cpu", 1, "ITA")
-    groups = plan.by_fit(cells)
+    groups = by_fit(cells)
     return [Job(fit, tuple(group), options, f"{i}/2") for i, (fit, group) in
             enumerate(groups.items(), 1)]
 

@@ -7,14 +7,14 @@ import dataclasses
 import pytest
 
 from aexad import methods
-from aexad.bench import plan
-from aexad.bench.errors import UserError
-from aexad.bench.params import declared, from_json, param
-from aexad.bench.settings import PROTOCOLS, Settings
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.params import declared, from_json, param
+from aexad.bench.plan.cells import SCENARIOS, all_cells, by_fit
+from aexad.bench.plan.settings import PROTOCOLS, Settings
 
 
 def keys(settings: Settings, names=("ae_xad",), seeds=(40,)) -> set[str]:
-    cells = plan.cells(settings, names, [("mvtec", "bottle")], "standard", seeds)
+    cells = all_cells(settings, names, [("mvtec", "bottle")], "standard", seeds)
     return {c.key for c in cells}
 
 
@@ -108,25 +108,25 @@ def test_other_parameters_are_other_cells_and_equal_ones_the_same():
 
 def test_cells_share_fits():
     s = Settings("paper")
-    cells = plan.cells(s, ("ae", "ae_filtered", "ae_xad_raw", "ae_xad"),
-                       [("mvtec", "bottle"), ("mvtec", "pill")], "standard", (40, 41))
-    groups = plan.by_fit(cells)
+    cells = all_cells(s, ("ae", "ae_filtered", "ae_xad_raw", "ae_xad"),
+                      [("mvtec", "bottle"), ("mvtec", "pill")], "standard", (40, 41))
+    groups = by_fit(cells)
     assert len(cells) == 16 and len(groups) == 8 and all(len(g) == 2 for g in groups.values())
     changed = Settings("paper", sets=["ae_xad.k_min=2"])
-    fit = plan.cells(changed, ["ae_xad"], [("mvtec", "bottle")], "standard", [40])[0].fit
+    fit = all_cells(changed, ["ae_xad"], [("mvtec", "bottle")], "standard", [40])[0].fit
     assert fit in groups  # other explanation, same training
 
 
 def test_scenario_that_a_method_can_not_do_has_a_reason():
     s = Settings("paper")
-    cells = plan.cells(s, ["ae", "ae_xad"], [("mvtec", "bottle")], "anomalies_only", [40])
+    cells = all_cells(s, ["ae", "ae_xad"], [("mvtec", "bottle")], "anomalies_only", [40])
     assert [bool(c.skip) for c in cells] == [True, False]
 
 
 def test_what_the_set_threshold_is_over_is_in_the_key():
     s = Settings("paper")
-    declared = [plan.cells(s, ["ae_xad"], [("mvtec", "bottle")], scenario, [40])[0].declared()
-                for scenario in plan.SCENARIOS]
+    declared = [all_cells(s, ["ae_xad"], [("mvtec", "bottle")], scenario, [40])[0].declared()
+                for scenario in SCENARIOS]
     assert [facts.get("set") for facts in declared] == [None, "anomalous"]
 
 
@@ -149,8 +149,8 @@ def test_a_field_added_later_leaves_the_keys_of_before():
 def test_keys_of_stored_results():
     """Of results measured before these fields were there; a change of them loses stored work."""
     text = ["ae_xad.reduce=conv3x3", "ae_xad.reduce_bn=false"]
-    [cell] = plan.cells(Settings("paper", sets=text), ["ae_xad"], [("mvtec", "bottle")],
-                        "standard", [40])
+    [cell] = all_cells(Settings("paper", sets=text), ["ae_xad"], [("mvtec", "bottle")],
+                       "standard", [40])
     assert (cell.fit.key, cell.key) == ("2c2ec18e8bc17b34", "2639cb408c7270b3")
 
 

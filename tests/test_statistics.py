@@ -1,4 +1,4 @@
-"""aexad.bench.statistics against brute force, scipy, hand-worked cases and Demšar's own example."""
+"""measure.statistics against brute force, scipy, hand-worked cases and Demšar's own example."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
-from aexad.bench.statistics import (Ranks, by_method, compare, groups, holm, interval, mean_ranks,
-                                    nemenyi, rank_biserial, wilcoxon)
+from aexad.bench.measure.statistics import (
+    Ranks,
+    by_method,
+    compare,
+    groups,
+    holm,
+    interval,
+    mean_ranks,
+    nemenyi,
+    rank_biserial,
+    wilcoxon,
+)
 
 A, B, C = ("mvtec", "bottle"), ("mvtec", "cable"), ("wfdd", "grey_cloth")
 

@@ -9,20 +9,22 @@ import pandas as pd
 import pytest
 import torch
 
-from aexad.bench import metrics, plan, store
-from aexad.bench.errors import UserError
-from aexad.bench.settings import Settings
-from aexad.bench.store import Store, read_json, write_file, write_json
+from aexad.bench.base.errors import UserError
+from aexad.bench.measure import metrics
+from aexad.bench.plan.cells import Fit, all_cells
+from aexad.bench.plan.settings import Settings
+from aexad.bench.results import store
+from aexad.bench.results.store import Store, read_json, write_file, write_json
 
 
 @pytest.fixture
 def cell():
-    return plan.cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])[0]
+    return all_cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])[0]
 
 
 def info_of(work, **more):
     """What a finished fit's or cell's file says, in the least."""
-    fit = isinstance(work, plan.Fit)
+    fit = isinstance(work, Fit)
     reading = {"kwh": 1e-3, "grams": 0.2, "seconds": 3.0, "country": "ITA", "mode": "constant",
                "codecarbon": "3", "shared": False, "problem": None}
     info = {"declared": work.declared(), "emissions": reading, "data_sha256": "0" * 64,

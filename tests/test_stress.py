@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from aexad.bench import cli
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands import cli
 from aexad.bench.stress import faults, fuzz, targets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
@@ -127,7 +127,7 @@ def test_the_command_counts_and_repeats(tmp_path, capsys, monkeypatch):
     again = ["stress", "--only", "model.json", "--input", str(tmp_path / "m")]
     assert cli.main(again) == 0 and capsys.readouterr().out == "refused\n"
     assert cli.main(["stress", "--only", "nothing"]) == 2
-    from aexad.bench import model
+    from aexad.bench.results import model
     monkeypatch.setattr(model, "read", lambda folder: 1 / 0)
     assert cli.main([*again[:3], "--inputs", "20", "--keep", str(tmp_path / "kept")]) == 1
     captured = capsys.readouterr()

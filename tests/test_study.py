@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aexad.bench import cli, study
-from aexad.bench.images import joined
-from aexad.bench.settings import PROTOCOLS, Settings
-from commands import BOTTLE, TINY
+from aexad.bench import study
+from aexad.bench.commands import cli
+from aexad.bench.plan.settings import PROTOCOLS, Settings
+from aexad.bench.results.image_rows import joined
 from aexad.methods.ae_xad import AEXAD
+
+from commands import BOTTLE, TINY
 
 PLACE = [("mvtec", "bottle")]
 

@@ -1,4 +1,4 @@
-"""aexad.bench.tables against small cases worked by hand."""
+"""aexad.bench.tables.build against small cases worked by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from aexad.bench.tables import TABLES, TableDef, build
+from aexad.bench.tables.build import TABLES, TableDef, build
 
 LABELS = {"ae_xad": "AE-XAD", "fcdd": "FCDD", "bgad": "BGAD"}
 AUC = TableDef("table2", "Title", "standard", ("ae_xad", "fcdd", "bgad"), ("auc",), ("mvtec",))

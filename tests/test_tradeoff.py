@@ -1,15 +1,14 @@
-"""aexad.bench.tradeoff: Equation 5, at its edges and against the paper's own Tables 7 and 8."""
+"""bench.measure.tradeoff: Equation 5, at its edges and against the paper's own Tables 7 and 8."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from aexad.bench.paper import published
-from aexad.bench.tradeoff import tradeoff
+from aexad.bench.measure.tradeoff import tradeoff
+from aexad.bench.paper.printed_tables import published
 from aexad.datasets.catalog import PAPER, all_categories
 
 # Cells that no printed E and m explain: their T comes from other numbers than the paper prints.

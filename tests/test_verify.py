@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aexad.bench import cli
-from conftest import make_category
+from aexad.bench.commands import cli
 from aexad.datasets import verify as verifying
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.verify import Finding, verify
+
+from conftest import make_category
 
 MVTEC = DATASETS["mvtec"]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.weights import Weights, read_state
 

@@ -1,4 +1,4 @@
-"""aexad.bench.winrates: by hand, against brute force on random data, and as a table."""
+"""aexad.bench.tables.winrates: by hand, against brute force on random data, and as a table."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aexad.bench import metrics, winrates
-from aexad.bench.tables import TABLES
+from aexad.bench.measure import metrics
+from aexad.bench.tables import winrates
+from aexad.bench.tables.build import TABLES
 from aexad.datasets.catalog import PAPER, all_categories
+
 from test_tables import BOTTLE, CABLE, GREY, LABELS, PILL, note, record
 
 COLUMNS = {"auc": "auc", "f1": "f1_a1.0", "iou": "iou_a1.0"}

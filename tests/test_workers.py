@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from aexad.bench import engines, plan
-from aexad.bench.engines import Choice, Outcome, probe
-from aexad.bench.engines.work import work
-from aexad.bench.engines.workers import Workers
-from aexad.bench.errors import UserError
-from aexad.bench.settings import Settings
-from aexad.bench.task import Job, Options
+from aexad.bench.base.errors import UserError
+from aexad.bench.plan.cells import all_cells
+from aexad.bench.plan.settings import Settings
+from aexad.bench.run import engines
+from aexad.bench.run.engines import Choice, Outcome, probe
+from aexad.bench.run.engines.work import work
+from aexad.bench.run.engines.workers import Workers
+from aexad.bench.run.task import Job, Options
 
 
 class Gone(Exception):
@@ -64,7 +65,7 @@ def options(tmp_path):
 
 @pytest.fixture
 def jobs(options):
-    cells = plan.cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", range(3))
+    cells = all_cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", range(3))
     return [Job(cell.fit, (cell,), options, f"{i}/3") for i, cell in enumerate(cells, 1)]
 
 

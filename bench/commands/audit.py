@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from shutil import get_terminal_size
 
-from aexad.bench import paper
-from aexad.bench.options import check_file, results_folder, results_option
-from aexad.bench.store import write_file, write_json
+from aexad.bench.commands.options import check_file, results_folder, results_option
+from aexad.bench.paper import printed_tables
+from aexad.bench.results.store import write_file, write_json
 
 FILE_WIDTH = 120  # columns, where the output goes to a file
 
@@ -29,12 +29,15 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 def audit(out: str | None, json: str | None, results: str | None) -> int:
     """Print the report and write it. Always 0: findings are no failures."""
-    from aexad.bench.audit import audit, report  # scipy's statistics, which nothing else needs
+    from aexad.bench.paper.audit import (
+        audit,
+        report,  # scipy's statistics, which nothing else needs
+    )
 
     place = Path(out) if out else results_folder(results) / "tables" / "audit.md"
     check_file("--out", str(place))
     check_file("--json", json)
-    checks = audit(paper.tables())
+    checks = audit(printed_tables.tables())
     width = get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
     print(report.terminal(checks, width), end="")
     text = report.markdown(checks)

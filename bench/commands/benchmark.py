@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aexad.bench.options import threads_option, words
+from aexad.bench.commands.options import threads_option, words
 
 
 def register(commands: argparse._SubParsersAction) -> None:

@@ -12,16 +12,17 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from aexad.bench import baseline, check, plan
-from aexad.bench.check import Entry
-from aexad.bench.errors import UserError
-from aexad.bench.options import COMMAND, Request, understand, words, work_options
-from aexad.bench.plan import Cell
-from aexad.bench.provenance import REPOSITORY
-from aexad.bench.runner import Runner
-from aexad.bench.saving import check_json
-from aexad.bench.settings import Settings
-from aexad.bench.store import Store
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.provenance import REPOSITORY
+from aexad.bench.commands.options import COMMAND, Request, understand, words, work_options
+from aexad.bench.commands.saving import check_json
+from aexad.bench.measure import regression
+from aexad.bench.measure.regression import Entry
+from aexad.bench.plan.cells import SCENARIOS, Cell, all_cells
+from aexad.bench.plan.settings import Settings
+from aexad.bench.results import baseline
+from aexad.bench.results.store import Store
+from aexad.bench.run.runner import Runner
 from aexad.datasets.catalog import DATASETS, all_categories
 
 BASELINE = REPOSITORY / "results" / "baselines" / "mini.json"
@@ -58,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     entries = [e for e in content["cells"] if _asked(e, request)]
     if not entries:
         raise UserError(f"{args.baseline}: nothing of it is asked for; it has "
-                        f"{', '.join(sorted({check.name(e) for e in content['cells']}))}"[:300])
+                        f"{', '.join(sorted({*map(regression.name, content['cells'])}))}"[:300])
     cells = cells_of(entries, request.settings, args.baseline)
     if args.dry_run:
         print("check --stored computes nothing" if args.stored else _describe(request, cells))
@@ -92,10 +93,10 @@ def cells_of(entries: Sequence[Entry], settings: Settings, path: Path) -> list[C
     known = all_categories(tuple(DATASETS))
     for entry in entries:
         fit = entry["fit"]
-        if (fit["dataset"], fit["category"]) not in known or fit["scenario"] not in plan.SCENARIOS:
-            raise UserError(f"{path}: {check.name(entry)}: no such category or scenario")
-    return [plan.cells(settings, [e["method"]], [(e["fit"]["dataset"], e["fit"]["category"])],
-                       e["fit"]["scenario"], [e["fit"]["seed"]])[0] for e in entries]
+        if (fit["dataset"], fit["category"]) not in known or fit["scenario"] not in SCENARIOS:
+            raise UserError(f"{path}: {regression.name(entry)}: no such category or scenario")
+    return [all_cells(settings, [e["method"]], [(e["fit"]["dataset"], e["fit"]["category"])],
+                      e["fit"]["scenario"], [e["fit"]["seed"]])[0] for e in entries]
 
 
 def _train(request: Request, cells: Sequence[Cell], folder: Path, threads: int
@@ -124,12 +125,12 @@ def compare(entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> in
     found, apart = [], []
     for before, cell in zip(entries, cells):
         if store.cell_info(cell) is None:
-            apart.append(f"{check.name(before)}: not stored with the parameters of now")
+            apart.append(f"{regression.name(before)}: not stored with the parameters of now")
             continue
         now = baseline.entry(cell, store)
-        why = check.differences(before, now)
-        apart += [f"{check.name(before)}: {'; '.join(why[:4])}"] if why else []
-        found += [] if why else check.changes(before, now)
+        why = regression.differences(before, now)
+        apart += [f"{regression.name(before)}: {'; '.join(why[:4])}"] if why else []
+        found += [] if why else regression.changes(before, now)
     fell, rose = [c for c in found if c.fell], [c for c in found if c.rose]
     rows = [(c.place, c.method, c.metric, f"{c.before:.4f}", f"{c.now:.4f}",
              f"{c.difference:+.4f}", f"{c.tolerance:.4f}", "FELL" if c.fell else "rose")
@@ -186,8 +187,8 @@ def _keep(args: argparse.Namespace, cells: Sequence[Cell], stores: Sequence[Stor
           threads: Sequence[int]) -> int:
     """Write the baseline from the runs' stores."""
     runs = [[baseline.entry(cell, store) for cell in cells] for store in stores]
-    entries = [{**same[0], "tolerance": check.tolerances(same),
-                "runs": [{m: run["numbers"].get(m) for m in check.WATCHED} for run in same]}
+    entries = [{**same[0], "tolerance": regression.tolerances(same),
+                "runs": [{m: run["numbers"].get(m) for m in regression.WATCHED} for run in same]}
                for same in zip(*runs)]
     settings = {"protocol": args.protocol, "epochs": args.epochs, "set": args.set}
     rows = baseline.rows(cells, stores[0])
@@ -205,5 +206,5 @@ def _wanted(request: Request) -> list[Cell]:
     chosen = [(name, row) for row in rows for name in names
               if args.methods or request.rows or row[1] in SUITE[name]]
     return [cell for name, row in chosen
-            for cell in plan.cells(request.settings, [name], [row], args.scenario or "standard",
-                                   request.seeds) if not cell.skip]
+            for cell in all_cells(request.settings, [name], [row], args.scenario or "standard",
+                                  request.seeds) if not cell.skip]

@@ -14,16 +14,17 @@ from shutil import get_terminal_size
 import pandas as pd
 
 from aexad import methods
-from aexad.bench import comparison, grids, statistics
-from aexad.bench.comparison import Report
-from aexad.bench.errors import UserError
-from aexad.bench.external import externals
-from aexad.bench.images import per_image
-from aexad.bench.notes import listed, warnings
-from aexad.bench.options import COMMAND, Request, table_cells, understand, work_options
-from aexad.bench.runner import Runner
-from aexad.bench.store import Store
-from aexad.bench.tables import TABLES, TableDef
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands.options import COMMAND, Request, table_cells, understand, work_options
+from aexad.bench.measure import statistics
+from aexad.bench.results.external import externals
+from aexad.bench.results.image_rows import per_image
+from aexad.bench.results.store import Store
+from aexad.bench.run.runner import Runner
+from aexad.bench.tables import comparison, grids
+from aexad.bench.tables.build import TABLES, TableDef
+from aexad.bench.tables.comparison import Report
+from aexad.bench.tables.notes import listed, warnings
 
 METRICS = ("auc", "f1", "iou")
 TABLE = "table2"  # whose rows are compared where no others are asked for

@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 
 from aexad import methods
-from aexad.bench import external, map_files, plan, render
-from aexad.bench.errors import UserError
-from aexad.bench.options import COMMAND, Request, understand, work_options
-from aexad.bench.runner import Runner
-from aexad.bench.tables import TABLES, build
-from aexad.datasets.category import Category, Library, split
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands.options import COMMAND, Request, understand, work_options
+from aexad.bench.plan.cells import all_cells
+from aexad.bench.results import external, map_files
+from aexad.bench.run.runner import Runner
+from aexad.bench.tables import render
+from aexad.bench.tables.build import TABLES, build
 from aexad.datasets.catalog import all_categories
+from aexad.datasets.category import Category, Library, split
 
 TABLE = TABLES["table2"]
 
@@ -159,8 +161,8 @@ def _store(request: Request, library: Library, work: Work) -> None:
     scores, rule = _scores(request, work, heatmaps)
     facts = {"maps_sha256": digest.hexdigest(), "folder": str(work.folder), "score": rule,
              "sizes": sorted(sizes)}
-    [cell] = plan.cells(request.settings, [request.args.name], [(work.dataset, work.category)],
-                        _scenario(request), [work.seed])
+    [cell] = all_cells(request.settings, [request.args.name], [(work.dataset, work.category)],
+                       _scenario(request), [work.seed])
     external.save(cell, category, test, heatmaps, scores, facts, request.options)
     size = heatmaps.shape[1:]
     resized = sizes - {size}
@@ -196,7 +198,7 @@ def _scores(request: Request, work: Work, heatmaps: np.ndarray) -> tuple[np.ndar
 def _show(request: Request, rows: list[tuple[str, str]]) -> None:
     """The table of what was evaluated, and what to do with it."""
     name, scenario = request.args.name, _scenario(request)
-    cells = plan.cells(request.settings, [name], rows, scenario, request.seeds)
+    cells = all_cells(request.settings, [name], rows, scenario, request.seeds)
     definition = replace(TABLE, scenario=scenario, metrics=(*TABLE.metrics, "detection_auc"))
     records = Runner(request.options).records(cells)
     for metric in ("f1", "iou"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aexad.bench.errors import UserError
-from aexad.bench.export import everything
-from aexad.bench.options import check_file, results_folder, results_option
-from aexad.bench.store import Store, write_file
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands.options import check_file, results_folder, results_option
+from aexad.bench.results.everything import everything
+from aexad.bench.results.store import Store, write_file
 
 FORMATS = ("csv", "parquet")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import requests
 
-from aexad.bench.errors import UserError, nearest
-from aexad.bench.options import COMMAND, data_root_option, words
-from aexad.bench.provenance import REPOSITORY
-from aexad.bench.store import read_json, write_json
+from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.base.provenance import REPOSITORY
+from aexad.bench.commands.options import COMMAND, data_root_option, words
+from aexad.bench.results.store import read_json, write_json
 from aexad.datasets import folder
 from aexad.datasets.arrange import check_tree, choose, find_categories, lay_out
 from aexad.datasets.catalog import DATASETS

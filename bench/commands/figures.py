@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from aexad import methods
-from aexad.bench import images, plan
-from aexad.bench.errors import UserError, nearest
-from aexad.bench.external import externals
-from aexad.bench.options import Request, table_cells, understand, work_options
-from aexad.bench.plan import Cell
-from aexad.bench.runner import Runner
-from aexad.bench.store import write_file
-from aexad.bench.tables import Place, TableDef, build
+from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.commands.options import Request, table_cells, understand, work_options
+from aexad.bench.plan.cells import Cell, all_cells
+from aexad.bench.results import image_rows
+from aexad.bench.results.external import externals
+from aexad.bench.results.store import write_file
+from aexad.bench.run.runner import Runner
+from aexad.bench.tables.build import Place, TableDef, build
 from aexad.datasets.catalog import PAPER
 from aexad.methods.weights import WeightsMissing
 
@@ -50,8 +50,8 @@ class Work:
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def cells(self, *names: str, places: list[Place] | None = None) -> list[Cell]:
-        return plan.cells(self.request.settings, names or dict.fromkeys([*self.names, self.by]),
-                          places or self.places, self.definition.scenario, self.seeds)
+        return all_cells(self.request.settings, names or dict.fromkeys([*self.names, self.by]),
+                         places or self.places, self.definition.scenario, self.seeds)
 
     def done(self, *names: str, places: list[Place] | None = None) -> list[Cell]:
         """Those of the cells that are stored."""
@@ -122,7 +122,7 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
             raise UserError(f"--methods {cell.method}: it filters no error maps")
         print(f"explains {fit.dataset}/{fit.category} again with "
               f"{methods.entry(cell.method).label}, seed {fit.seed}", file=sys.stderr)
-        frame = images.per_image([cell], work.runner.store)
+        frame = image_rows.per_image([cell], work.runner.store)
         frame = frame[frame["used"]]
         used = stored.tested(fit, work.runner).only(frame["id"].tolist())
         auc = curves.auc_by_radius(method.error_maps(used.images)[1], used.masks)
@@ -140,7 +140,7 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
 
 def draw_thresholds(work: Work) -> Iterator[Drawn]:
     from aexad.bench.figures import curves
-    from aexad.bench.metrics import A_VALUES
+    from aexad.bench.measure.metrics import A_VALUES
 
     [metric] = work.definition.metrics
     shown = work.request.settings.metrics
@@ -186,7 +186,7 @@ def draw_gallery(work: Work) -> Iterator[Drawn]:
 
 
 def _images(work: Work, place: Place, method: str) -> pd.DataFrame:
-    return images.per_image(work.done(method, places=[place]), work.runner.store)
+    return image_rows.per_image(work.done(method, places=[place]), work.runner.store)
 
 
 def _short(name: str) -> str:

@@ -8,8 +8,8 @@ import dataclasses
 from tabulate import tabulate
 
 from aexad import methods
-from aexad.bench.options import parameter_options
-from aexad.bench.settings import Settings
+from aexad.bench.commands.options import parameter_options
+from aexad.bench.plan.settings import Settings
 
 
 def register(commands: argparse._SubParsersAction) -> None:

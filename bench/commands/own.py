@@ -13,17 +13,27 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from aexad.bench import images, maps, model, task
-from aexad.bench.arrays import read_npy
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.npy import read_npy
 from aexad.bench.commands import figures
+from aexad.bench.commands.options import (
+    COMMAND,
+    Request,
+    check_at_least_one,
+    device,
+    machine_options,
+    table_cells,
+    understand,
+    work_options,
+)
 from aexad.bench.commands.table import table
-from aexad.bench.errors import UserError
-from aexad.bench.options import (COMMAND, Request, check_at_least_one, device, machine_options,
-                                 table_cells, understand, work_options)
-from aexad.bench.plan import Cell
-from aexad.bench.runner import Runner
-from aexad.bench.store import HEATMAPS, write_file, write_json
-from aexad.bench.tables import TABLES, TableDef
+from aexad.bench.measure import maps
+from aexad.bench.plan.cells import Cell
+from aexad.bench.results import image_rows, model
+from aexad.bench.results.store import HEATMAPS, write_file, write_json
+from aexad.bench.run import task
+from aexad.bench.run.runner import Runner
+from aexad.bench.tables.build import TABLES, TableDef
 from aexad.datasets.folder import EXTENSIONS
 from aexad.datasets.images import read_image, read_rgb
 
@@ -86,8 +96,8 @@ def run(request: Request) -> int:
 
 def _write_numbers(request: Request, definition: TableDef, cells: list[Cell], runner: Runner
                    ) -> None:
-    path = request.options.results / "tables" / f"{request.stem(definition.name)}-images.csv"
-    numbers = images.per_image(cells, runner.store)
+    path = request.options.results / "tables" / f"{request.stem(definition.name)}-image_rows.csv"
+    numbers = image_rows.per_image(cells, runner.store)
     write_file(path, lambda p: numbers.to_csv(p, index=False, lineterminator="\n"))
     print(f"written: {path} ({len(numbers)} rows)", file=sys.stderr)
 
@@ -95,8 +105,7 @@ def _write_numbers(request: Request, definition: TableDef, cells: list[Cell], ru
 def _write_overlays(request: Request, cell: Cell, runner: Runner) -> None:
     """An overlay of every test image, at its own resolution, the masks' outlines as the metrics
     see them."""
-    from aexad.bench import overlays
-    from aexad.bench.figures import stored
+    from aexad.bench.figures import overlays, stored
 
     heatmaps = _heatmaps(cell, runner)
     if heatmaps is None:
@@ -244,7 +253,7 @@ def _below(folder: Path, out: Path) -> Iterator[New]:
 
 def _explained(method: object, known: model.Model, found: list[New], out: Path) -> list[dict]:
     """Explain a few images and write what there is of each but the scores, which are returned."""
-    from aexad.bench import overlays
+    from aexad.bench.figures import overlays
 
     size, interpolation = known.data.size, known.data.image_interp
     read = np.stack([read_image(new.path, size, interpolation)[0] for new in found])

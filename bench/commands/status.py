@@ -6,9 +6,9 @@ import argparse
 
 from tabulate import tabulate
 
-from aexad.bench.options import Request, table_cells, understand, work_options
-from aexad.bench.runner import Runner
-from aexad.bench.tables import TABLES
+from aexad.bench.commands.options import Request, table_cells, understand, work_options
+from aexad.bench.run.runner import Runner
+from aexad.bench.tables.build import TABLES
 
 
 def register(commands: argparse._SubParsersAction) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from aexad.bench.errors import UserError, nearest
-from aexad.bench.options import check_at_least_one
-from aexad.bench.progress import duration
+from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.base.progress import duration
+from aexad.bench.commands.options import check_at_least_one
 
 BATCH = 1000  # inputs of a target before the next one has its turn
 FIRST = 2000  # inputs of a campaign that is not over when its time is

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from shutil import get_terminal_size
 
 from aexad import methods
-from aexad.bench import grids, saving, study
-from aexad.bench.errors import UserError, nearest
-from aexad.bench.notes import listed
-from aexad.bench.options import Request, understand, words, work_options
-from aexad.bench.runner import Runner
-from aexad.bench.settings import Settings
-from aexad.bench.statistics import LEVEL, RESAMPLES
+from aexad.bench import study
+from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.commands import saving
+from aexad.bench.commands.options import Request, understand, words, work_options
+from aexad.bench.measure.statistics import LEVEL, RESAMPLES
+from aexad.bench.plan.settings import Settings
+from aexad.bench.run.runner import Runner
 from aexad.bench.study import Choice, Point, Variant
+from aexad.bench.tables import grids
+from aexad.bench.tables.notes import listed
 from aexad.datasets.catalog import all_categories
 
 NOTES = (

@@ -10,14 +10,16 @@ from shutil import get_terminal_size
 import pandas as pd
 
 from aexad import methods
-from aexad.bench import alone, carbon, render, saving, winrates
-from aexad.bench.errors import UserError
-from aexad.bench.images import per_image
-from aexad.bench.options import Request, table_cells, understand, work_options
-from aexad.bench.plan import Cell
-from aexad.bench.runner import Runner
-from aexad.bench.store import Store
-from aexad.bench.tables import TABLES, Table, TableDef, build
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands import saving
+from aexad.bench.commands.options import Request, table_cells, understand, work_options
+from aexad.bench.plan.cells import Cell
+from aexad.bench.results.image_rows import per_image
+from aexad.bench.results.store import Store
+from aexad.bench.run import alone
+from aexad.bench.run.runner import Runner
+from aexad.bench.tables import emissions, render, winrates
+from aexad.bench.tables.build import TABLES, Table, TableDef, build
 
 FILE_WIDTH = 250  # columns, where the output goes to a file
 PAPER_TABLES = tuple(TABLES[f"table{n}"] for n in range(1, 10))
@@ -118,13 +120,13 @@ def _make(runner: Runner, request: Request, definition: TableDef, cells: list[Ce
                                names, labels, columns, chosen.winrate == "pooled", title)]
     if not definition.about_emissions:
         return [build(records, definition, rows, names, labels, title)]
-    records = carbon.measured(records)
+    records = emissions.measured(records)
     if definition.shows == "tradeoff":
-        records = carbon.tradeoffs(records, definition.metrics)
+        records = emissions.tradeoffs(records, definition.metrics)
     made = [build(records, definition, rows, names, labels, title)]
     with_grams = replace(definition, metrics=(*dict.fromkeys((*definition.metrics, "grams")),))
-    beside = carbon.relative(build(records, with_grams, rows, names, labels),
-                             _title(request, definition, f", relative to {labels[carbon.BASE]}"))
+    title = _title(request, definition, f", relative to {labels[emissions.BASE]}")
+    beside = emissions.relative(build(records, with_grams, rows, names, labels), title)
     return made + [beside] if beside else made
 
 

@@ -7,10 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from aexad.bench.audit.printed import facts
-from aexad.bench.errors import UserError
-from aexad.bench.options import (COMMAND, check_at_least_one, chosen_rows, data_root,
-                                 data_root_option, selection_options, threads_option)
+from aexad.bench.base.errors import UserError
+from aexad.bench.commands.options import (
+    COMMAND,
+    check_at_least_one,
+    chosen_rows,
+    data_root,
+    data_root_option,
+    selection_options,
+    threads_option,
+)
+from aexad.bench.paper.audit.printed import facts
 from aexad.datasets import folder
 from aexad.datasets.catalog import DATASETS, PAPER, all_categories
 from aexad.datasets.verify import Finding, Report, different_counts, verify

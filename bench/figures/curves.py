@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from aexad.bench import maps
 from aexad.bench.figures import style
-from aexad.bench.metrics import pixel_auc
+from aexad.bench.measure import maps
+from aexad.bench.measure.metrics import pixel_auc
 
 PLACE = ["dataset", "category"]
 COLUMNS = [*PLACE, "method", "seed", "x", "y"]

@@ -21,7 +21,7 @@ GREY_OF = np.array([0.299, 0.587, 0.114])  # Rec. 601 luma
 
 
 def ranked(images: pd.DataFrame) -> pd.DataFrame:
-    """The used images of one cell (a frame of aexad.bench.images), best AUC first; ties by id."""
+    """The used images of one cell (a frame of results.image_rows), best AUC first; ties by id."""
     return images[images["used"]].sort_values(["auc", "id"], ascending=[False, True])
 
 

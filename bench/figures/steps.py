@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aexad.bench import maps
 from aexad.bench.figures import style
-from aexad.bench.metrics import image_metrics
+from aexad.bench.measure import maps
+from aexad.bench.measure.metrics import image_metrics
 
 SIDE, GAP, TEXT, LINE = 28.0, 2.0, 8.5, 4.0  # mm: a panel, between and below panels, a heading
 HEAT = "inferno"  # rises in lightness alone: reads in grey and with any colour vision

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from aexad.bench import task
-from aexad.bench.errors import UserError
-from aexad.bench.plan import Cell, Fit
-from aexad.bench.runner import Runner
+from aexad.bench.base.errors import UserError
+from aexad.bench.plan.cells import Cell, Fit
+from aexad.bench.run import task
+from aexad.bench.run.runner import Runner
 from aexad.datasets.category import split
 from aexad.methods.base import Context
 from aexad.methods.weights import Weights

@@ -25,7 +25,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
-from aexad.bench.store import write_file
+from aexad.bench.results.store import write_file
 
 COLUMN, PAGE = 88.0, 180.0  # mm: the width of one column, and of two
 TALLEST = 230.0  # mm: what a page leaves for a figure above its caption

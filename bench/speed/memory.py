@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from aexad import methods
-from aexad.bench.provenance import REPOSITORY
+from aexad.bench.base.provenance import REPOSITORY
 from aexad.bench.speed.case import SIZE
 from aexad.methods.base import Context, TrainingSet
 

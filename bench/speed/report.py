@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from aexad.bench.errors import UserError, nearest
-from aexad.bench.provenance import collect
-from aexad.bench.speed import ae_xad, bgad, fcdd, memory, metrics
+from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.base.provenance import collect
+from aexad.bench.results.store import write_json
+from aexad.bench.speed import ae_xad, bgad, fcdd, memory, scores
 from aexad.bench.speed.case import measure
-from aexad.bench.store import write_json
 
 CASES = {"ae_xad": ae_xad.cases, "fcdd": fcdd.cases, "bgad": bgad.cases}
 METHODS = ("ae_xad", "ae", "ae_xad_vit", "fcdd", "bgad")
@@ -76,7 +76,7 @@ def _steps(names: Sequence[str]) -> list[dict]:
 
 
 def _metrics() -> list[dict]:
-    rows = metrics.run()
+    rows = scores.run()
     print(tabulate([(name, f"{naive * 1e3:.1f}", f"{ours * 1e3:.2f}", f"{naive / ours:.1f}x")
                     for name, naive, ours in rows],
                    ("metrics", "scikit-learn, ms", "ours, ms", "faster"), disable_numparse=True,

@@ -23,7 +23,8 @@ class Child:
         """Start the command; its output goes to `log`. prepare: called first, in the child."""
         # All that is imported here is imported once for all children.
         import codecarbon  # noqa: F401
-        from aexad.bench import cli
+
+        from aexad.bench.commands import cli
         for name in methods.entries():
             methods.load(name)
 

@@ -38,6 +38,7 @@ def main() -> None:
     import atheris
     import pandas  # noqa: F401  here, so that it and the next are not instrumented
     import torch
+
     from aexad.methods import vision  # noqa: F401
 
     torch.set_num_threads(1)

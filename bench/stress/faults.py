@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aexad.bench.results.store import CELL, FIT, read_json
 from aexad.bench.stress.category import make_category
 from aexad.bench.stress.child import Child
-from aexad.bench.store import CELL, FIT, read_json
 
 METHODS = "ae,ae_filtered,ae_xad_raw,ae_xad"  # two fits, four cells
 SAME = ("heatmaps.npy", "images.parquet", "model.safetensors", "*.csv")

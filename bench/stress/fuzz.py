@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aexad.bench.errors import UserError
+from aexad.bench.base.errors import UserError
 from aexad.bench.stress.targets import TRACE, Target
 
 HANGS = 30.0  # seconds after which an input counts as one that never ends

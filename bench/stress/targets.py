@@ -15,17 +15,20 @@ import pandas as pd
 import torch
 
 from aexad import methods
-from aexad.bench import (baseline, check, checkpoint, images, map_files, metrics, model, plan,
-                         render, store)
-from aexad.bench.arrays import read_npy
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.npy import read_npy
 from aexad.bench.commands.check import cells_of
-from aexad.bench.errors import UserError
-from aexad.bench.runner import Runner
-from aexad.bench.settings import PROTOCOLS, Settings
-from aexad.bench.store import Store
+from aexad.bench.measure import metrics, regression
+from aexad.bench.plan.cells import all_cells
+from aexad.bench.plan.settings import PROTOCOLS, Settings
+from aexad.bench.results import baseline, image_rows, map_files, model, store
+from aexad.bench.results.store import Store
+from aexad.bench.run import checkpoint
+from aexad.bench.run.runner import Runner
+from aexad.bench.run.task import Options
 from aexad.bench.stress import mutate, seeds
-from aexad.bench.tables import TABLES, build
-from aexad.bench.task import Options
+from aexad.bench.tables import render
+from aexad.bench.tables.build import TABLES, build
 from aexad.datasets.images import marks_something, read_image, read_mask, read_rgb
 from aexad.methods.weights import read_state
 
@@ -99,7 +102,7 @@ def _stored(folder: Path) -> list[Target]:
     options = Options(folder / "results", folder / "data", folder / "cache", None, "cpu", 1, "ITA")
     runner, kept = Runner(options), Store(options.results)
     settings = Settings("smoke")
-    [cell] = plan.cells(settings, ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
+    [cell] = all_cells(settings, ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
     (options.data_root / "mvtec" / "bottle" / "train").mkdir(parents=True, exist_ok=True)
     fit = {"declared": cell.fit.declared(), "losses": [2.0, 1.0], "emissions": READING,
            "n_train": {"normal": 3, "anomalous": 2}, "provenance": ORIGIN, **DIGESTS}
@@ -135,7 +138,7 @@ def _stored(folder: Path) -> list[Target]:
             raise UserError(f"{fit_folder}: damaged, and said to be")
 
     def parquet() -> None:
-        images.per_image([cell], kept)
+        image_rows.per_image([cell], kept)
 
     def array(path: Path) -> None:
         try:
@@ -210,7 +213,7 @@ def _tensors(folder: Path) -> list[Target]:
         for tensor in read_state(path).values():
             assert tensor.numel() >= 0
 
-    [cell] = plan.cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
+    [cell] = all_cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
     kept = Store(folder / "models")
     kept.save_model(cell.fit, seeds.state())
     return [Target("weights .pth", seeds.weights(), seeds.weight_cases(folder / TRACE),
@@ -256,7 +259,7 @@ def _texts(folder: Path) -> list[Target]:
 
 
 def _baseline(folder: Path) -> Target:
-    [cell] = plan.cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
+    [cell] = all_cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
     numbers = dict.fromkeys((*metrics.METRIC_COLUMNS, "detection_auc"), 0.5)
     numbers |= {"n_images": 7, "n_normal": 3, "n_anomalous": 4, "n_used": 4, "n_dropped": 0}
     entry = {"method": "ae_xad", "key": cell.key, "declared": cell.declared(),
@@ -273,8 +276,8 @@ def _baseline(folder: Path) -> Target:
                             given.get("set") or [])
         for before, cell in zip(content["cells"], cells_of(content["cells"], settings, path)):
             now = {**entry, "fit": cell.fit.declared(), "declared": cell.declared()}
-            if not check.differences(before, now):
-                [c.fell or c.rose for c in check.changes(before, now)]
+            if not regression.differences(before, now):
+                [c.fell or c.rose for c in regression.changes(before, now)]
 
     return Target("baseline of check", [json.dumps(good).encode()],
                   [b"", b"{}", b'{"cells": 1}', b'{"cells": []}', b"[" * 10**6],

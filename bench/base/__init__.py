@@ -1,0 +1,1 @@
+"""What everything may import, and which imports nothing of ours."""

@@ -1,0 +1,65 @@
+"""Where a number comes from: code, libraries, machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow")
+
+
+@cache
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that results depend on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+@cache
+def commit() -> str:
+    """The git commit of this code, with '+changes' when tracked files differ from it,
+    other than results: a baseline that was just saved is no change of the code."""
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(REPOSITORY), *words], capture_output=True,
+                              text=True, check=True).stdout.strip()
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!results")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def device_name(device: torch.device) -> str:
+    """'NVIDIA H200', or the processor's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _processor()
+
+
+@cache
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return "cpu: " + line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return "cpu: " + (platform.processor() or platform.machine())
+
+
+def collect(device: torch.device, threads: int) -> dict[str, Any]:
+    """Everything that two comparable results should have in common, and the commit."""
+    return {"commit": commit(), "libraries": libraries(), "device": device_name(device),
+            "threads": threads, "system": platform.platform()}

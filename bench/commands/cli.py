@@ -1,0 +1,86 @@
+"""The command line: finds the command, and ends mistakes in one line and status 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.commands import (
+    audit,
+    benchmark,
+    check,
+    compare,
+    evaluate,
+    export,
+    fetch,
+    figures,
+    methods,
+    own,
+    status,
+    stress,
+    study,
+    table,
+    verify,
+)
+from aexad.bench.commands.options import COMMAND
+
+COMMANDS = (table, figures, export, compare, evaluate, study, own, audit, check, fetch, verify,
+            status, methods, benchmark, stress)
+INTERRUPTED = 130  # the shell's status for Ctrl-C
+
+
+class Parser(argparse.ArgumentParser):
+    """Mistakes end in one line."""
+
+    def error(self, message: str) -> None:
+        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+    """The parser of all, and those of the commands."""
+    p = Parser(prog=COMMAND, formatter_class=argparse.RawDescriptionHelpFormatter,
+               description="Reproduce the tables of 'Explaining Anomalies through Semi-supervised "
+                           "Autoencoders' (AE-XAD).",
+               epilog=f"{COMMAND} COMMAND --help lists a command's options; `test` runs the test "
+                      f"suite.\nDatasets are looked for in --data-root; where none is there, the "
+                      f"embedded suite of\ngenerated images is used, and said.")
+    commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    for module in COMMANDS:
+        module.register(commands)
+    return p, commands.choices
+
+
+def understand(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line; UserError with the nearest name for an unknown command."""
+    everything, commands = parser()
+    first = words[0] if words else "--help"
+    if not first.startswith("-") and first not in commands:
+        raise UserError(f"unknown command '{first}'{nearest(first, [*commands, 'test'])}")
+    args, rest = everything.parse_known_args(words or ["--help"])
+    if rest:  # argparse itself would point to the help of all commands
+        commands[args.command].error(f"unrecognized arguments: {' '.join(rest)}")
+    args.words = list(words)
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = understand(words)
+        return args.run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; what is finished is kept, and the same command continues: {COMMAND} "
+              f"{shlex.join(words)}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `| head` has seen enough; what was to be written is on disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,1 @@
+"""What is asked for: cells, their fits, and the parameters of both."""

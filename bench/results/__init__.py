@@ -1,0 +1,1 @@
+"""What is on disk under results/, written whole or not at all."""

@@ -1,0 +1,158 @@
+"""Numbers worth keeping in the repository: the cells of a table with all their provenance, in a
+JSON file, and a row per test image in a parquet file beside it, which it names with its sha256.
+
+The rows are those of image_rows.per_image, F1 and IoU rounded to float32: means move by less than
+1e-7, no order of two images turns round, and equal numbers stay equal. All else is exact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow
+from pyarrow import parquet
+
+from aexad.bench.base.errors import UserError, first_line
+from aexad.bench.base.json_files import mismatch, read_object
+from aexad.bench.measure.metrics import METRIC_COLUMNS
+from aexad.bench.plan.cells import Cell
+from aexad.bench.results.image_rows import KEYS, STORED, UNREADABLE, of_folder, read, read_columns
+from aexad.bench.results.shapes import BASELINE
+from aexad.bench.results.store import Store, json_writer, write_files
+
+ROUNDED = [name for name in METRIC_COLUMNS if name.startswith(("f1_", "iou_"))]
+TEXTS = ["dataset", "category", "scenario", "method", "key", "id", "kind"]
+ANEW = "make it anew with check --update, or with --save-baseline of a table"
+
+
+def save(path: Path, cells: Sequence[Cell], store: Store, command: str, note: str,
+         settings: dict[str, Any]) -> int:
+    """Write the finished ones of `cells`; returns how many there are. Without any, nothing is
+    written. note: what a reader must know about the data; settings: protocol, epochs and set as
+    they were given."""
+    done = [cell for cell in cells if store.cell_info(cell)]
+    if done:
+        write(path, [entry(cell, store) for cell in done], rows(done, store), command, note,
+              settings=settings)
+    return len(done)
+
+
+def add(path: Path, cells: Sequence[Cell], store: Store, command: str, note: str,
+        settings: dict[str, Any]) -> int:
+    """As `save`, but what the file has stays, and its cells are not written again; returns how many
+    are new. Its `command` becomes all commands that added to it."""
+    if not path.exists():
+        return save(path, cells, store, command, note, settings)
+    before = load(path)
+    done = [cell for cell in lacking(path, cells, settings) if store.cell_info(cell)]
+    if done:
+        commands = dict.fromkeys([*(before.get("command") or "").split(" && "), command])
+        write(path, [*before["cells"], *(entry(cell, store) for cell in done)],
+              pd.concat([images(path), rows(done, store)], ignore_index=True),
+              " && ".join(filter(None, commands)), note, settings=settings)
+    return len(done)
+
+
+def lacking(path: Path, cells: Sequence[Cell], settings: dict[str, Any]) -> list[Cell]:
+    """Those of `cells` that the file does not have. UserError when none can be added to it."""
+    if not path.exists():
+        return list(cells)
+    there = load(path)
+    if there.get("settings") != settings:
+        raise UserError(f"{path}: has cells of other options than --protocol, --epochs and --set "
+                        f"of now ({there.get('settings')}); name another file")
+    kept = set(images(path)["key"])
+    return [cell for cell in cells if cell.key not in kept]
+
+
+def write(path: Path, entries: Sequence[dict[str, Any]], frame: pd.DataFrame, command: str,
+          note: str, **more: Any) -> None:
+    """Write both files, whole, or neither. entries: of `entry`; frame: of `rows`."""
+    content, beside = _parquet(frame), path.with_suffix(".parquet")
+    named = {"file": beside.name, "sha256": hashlib.sha256(content).hexdigest()}
+    write_files({beside: lambda p: p.write_bytes(content), path: json_writer(
+        {"command": command, "note": note, "cells": entries, "images": named, **more})})
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    """Small: no copies of the schema, and the bytes of floats that change least together."""
+    floats = [name for name in frame if frame[name].dtype.kind == "f"]
+    table = pyarrow.Table.from_pandas(frame.astype(dict.fromkeys(ROUNDED, "float32")),
+                                      preserve_index=False).replace_schema_metadata(None)
+    file = io.BytesIO()
+    parquet.write_table(table, file, compression="zstd", use_dictionary=TEXTS,
+                        use_byte_stream_split=floats, store_schema=False, write_statistics=False)
+    return file.getvalue()
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The content of the JSON file, which may be of before there were images. Raises UserError when
+    it is none."""
+    try:
+        content = read_object(path)
+        wrong = mismatch(content, BASELINE)
+        if wrong is None:
+            return content
+        reason = f"field {wrong[:80]}"
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such baseline; {ANEW.replace('it anew', 'one')}") from None
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise UserError(f"{path}: not a baseline ({reason}); {ANEW}")
+
+
+def images(path: Path) -> pd.DataFrame:
+    """A row per test image of every cell of a baseline (`path`: its JSON file): columns and dtypes
+    as image_rows.per_image gives them, and behind `seed` the cell's key, which tells cells apart
+    that differ in parameters alone. UserError where the rows are missing or not those of the file.
+    """
+    named = load(path).get("images")
+    if named is None:
+        raise UserError(f"{path}: has no rows per image, as it is older than these; {ANEW}")
+    file = path.with_name(Path(named["file"]).name)
+    try:
+        if hashlib.sha256(file.read_bytes()).hexdigest() != named["sha256"]:
+            raise ValueError("its sha256 is another")
+        found = read_columns(file, (*KEYS, "key", *STORED, "used"), TEXTS)
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing, the rows per image of {path.name}; get it from where "
+                        f"that comes from, or {ANEW}") from None
+    except UNREADABLE as error:
+        raise UserError(f"{file}: not the rows per image of {path.name} ({first_line(error)}); get "
+                        f"both from where they come from, or {ANEW}") from None
+    return found.astype(dict.fromkeys(ROUNDED, "float64"))
+
+
+def rows(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
+    """What `images` gives, of finished cells (one or more) in a store."""
+    frames = []
+    for cell in cells:
+        frame = of_folder(store.cell_dir(cell))
+        frame.insert(len(KEYS), "key", cell.key)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def entry(cell: Cell, store: Store) -> dict[str, Any]:
+    """What a baseline says of a finished cell: what it and its fit declare, its numbers, the
+    emissions of training and explaining, and where it was computed."""
+    info, fit = store.cell_info(cell), store.fit_info(cell.fit) or {}
+    losses = fit.get("losses", [])
+    return {"method": cell.method, "key": cell.key, "declared": info["declared"],
+            "fit": info["fit"], "numbers": info["numbers"], "n_train": fit.get("n_train"),
+            "last_loss": losses[-1] if losses else None,
+            "emissions": {"fit": fit.get("emissions"), "explain": info["emissions"]},
+            "provenance": {"fit": fit.get("provenance"), "explain": info["provenance"]},
+            "test_sha256": _test_images(store.cell_dir(cell) / "images.parquet"),
+            "data_sha256": info["data_sha256"], "weights_sha256": info["weights_sha256"]}
+
+
+def _test_images(path: Path) -> str:
+    """A hash of which images were tested, in their order."""
+    ids = read(path)["id"]
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()

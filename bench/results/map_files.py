@@ -1,0 +1,129 @@
+"""Float maps as other tools write them: finding, reading and resizing them, and their scores.
+
+    DIR/<dataset>/<category>/<kind>/<stem>.<ext>      kind: 'good' or the defect, as in the dataset
+    DIR/<kind>/<stem>.<ext>                           where one category is asked for
+
+A folder test/ above the kinds, as in the datasets themselves, is the same. Everything that is wrong
+with a file is a UserError that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from aexad.bench.base.errors import UserError
+from aexad.bench.base.npy import read_npy
+from aexad.datasets.catalog import DATASETS
+from aexad.datasets.folder import GOOD
+from aexad.datasets.images import decoded
+
+EXTENSIONS = (".npy", ".tiff", ".tif", ".png")
+SCORES = "scores.csv"
+RULES = {"max": np.max, "mean": np.mean, "sum": np.sum}  # score of an image from its map
+
+
+def folder_of(root: Path, dataset: str, category: str, alone: bool) -> Path | None:
+    """Where the maps of a category lie below `root`, or None; `root` itself where the category is
+    asked for `alone`."""
+    nested = root / dataset / category
+    return nested if nested.is_dir() else root if alone else None
+
+
+def key_of(image_id: str) -> str:
+    """'test/crack/000' -> 'crack/000': what a map of the image is called below its category."""
+    return image_id.removeprefix("test/")
+
+
+def find(folder: Path, dataset: str, keys: Sequence[str]) -> tuple[list[Path], int]:
+    """The file of each image's map, and how many further maps lie there. UserError where one is
+    missing, or where two have its name."""
+    wanted, found, extra = set(keys), {}, 0
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS):
+        key = _key(path.relative_to(folder), dataset)
+        if key not in wanted:
+            extra += 1
+        elif key in found:
+            raise UserError(f"{path}: ambiguous, {found[key].relative_to(folder)} is a map of the "
+                            f"same image; remove one")
+        else:
+            found[key] = path
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise UserError(f"{folder}: the maps of {len(missing)} of {len(keys)} test images are "
+                        f"missing, the first is {missing[0]}.npy (or {', '.join(EXTENSIONS[1:])}); "
+                        f"--list names all")
+    return [found[key] for key in keys], extra
+
+
+def _key(path: Path, dataset: str) -> str:
+    parts = path.with_suffix("").parts
+    parts = parts[1:] if parts[0] == "test" and len(parts) > 2 else parts
+    kind = GOOD if parts[0] in DATASETS[dataset].good else parts[0]
+    return "/".join((kind, *parts[1:]))
+
+
+def read_map(path: Path) -> np.ndarray:
+    """One map (height, width) float32, higher = more anomalous."""
+    values = _array(path) if path.suffix.lower() == ".npy" else _picture(path)
+    if values.ndim != 2 or 0 in values.shape:
+        raise UserError(f"{path}: shape {values.shape}; expected one map (height, width)")
+    if values.dtype.kind not in "fiub":
+        raise UserError(f"{path}: {values.dtype} values; expected floats")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    bad = np.count_nonzero(~np.isfinite(values))
+    if bad:
+        raise UserError(f"{path}: {bad} pixels are NaN or infinite as 32-bit floats; every pixel "
+                        f"needs a number")
+    return values
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        return read_npy(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); write one map with numpy.save"
+                        ) from None
+
+
+def _picture(path: Path) -> np.ndarray:
+    picture, frames = decoded(path, ("PNG", "TIFF"))
+    if frames > 1:
+        raise UserError(f"{path}: {frames} pages; expected one map")
+    if not picture.mode.startswith(("I", "F")):
+        raise UserError(f"{path}: {picture.mode} pixels of 8 bits are too coarse for exact "
+                        f"metrics; write 16-bit grey PNG, 32-bit float TIFF or .npy")
+    return np.asarray(picture)
+
+
+def to_size(values: np.ndarray, size: int) -> np.ndarray:
+    """(height, width) -> (size, size) float32: bilinear, over the area of a new pixel where the
+    map shrinks; unchanged where it has that size."""
+    if values.shape == (size, size):
+        return values
+    resized = Image.fromarray(values).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """id -> score, from a CSV file with these two columns; ids as `evaluate --list` prints them."""
+    try:
+        table = pd.read_csv(path, dtype={"id": str})
+    except (OSError, ValueError) as error:  # what pandas cannot parse are ValueErrors
+        raise UserError(f"{path}: cannot be read ({str(error).strip()}); expected CSV with the "
+                        f"columns id and score") from None
+    if not {"id", "score"} <= set(table.columns):
+        raise UserError(f"{path}: columns {', '.join(table.columns)}; expected id and score")
+    scores = pd.to_numeric(table["score"], errors="coerce")
+    bad = table["id"][~np.isfinite(scores)]
+    if len(bad):
+        raise UserError(f"{path}: the score of {bad.iloc[0]} is not a finite number")
+    double = table["id"][table["id"].duplicated()]
+    if len(double):
+        raise UserError(f"{path}: {double.iloc[0]} has several scores; keep one")
+    return dict(zip(table["id"], scores.astype(float)))

@@ -1,0 +1,58 @@
+"""`--emissions strict`: work whose energy was not its own alone is done again, one fit at a time,
+in a store of its own. What is finished stays as it is; only readings are taken from there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aexad.bench.base.errors import UserError
+from aexad.bench.plan.cells import Cell
+from aexad.bench.results import readings
+from aexad.bench.results.store import FIT, Store, done
+from aexad.bench.run.runner import Runner
+
+
+def runner(of: Runner) -> Runner:
+    """The runner of that store."""
+    if of.choice.side_by_side:
+        raise UserError(f"{of.choice}: --emissions strict measures one fit at a time; use --jobs "
+                        f"1, or run the table so first and then again for strict")
+    return Runner(replace(of.options, results=readings.alone_store(of.store).root))
+
+
+def unsound(cells: Sequence[Cell], store: Store) -> list[Cell]:
+    """The finished cells whose emissions are missing, zero, or measured beside other fits."""
+    return [c for c in cells if store.cell_info(c) and not readings.of_cell(c, store).sound]
+
+
+def measure(of: Runner, cells: Sequence[Cell]) -> list[str]:
+    """Do the unsound ones of `cells` again, alone. Returns what failed, a line each."""
+    alone, todo = runner(of), unsound(cells, of.store)
+    for cell in todo:
+        _prepare(cell, of.store, alone.store)
+    return alone.run(todo) if todo else []
+
+
+def describe(of: Runner, cells: Sequence[Cell]) -> str:
+    """What `measure` would do now, for `--dry-run`."""
+    return runner(of).describe(unsound(cells, of.store))
+
+
+def _prepare(cell: Cell, store: Store, alone: Store) -> None:
+    """What was measured alone in vain is forgotten; a training that was measured well is taken
+    over, so that it is not repeated for the sake of its explanation."""
+    shutil.rmtree(alone.cell_dir(cell), ignore_errors=True)
+    here, there = store.fit_dir(cell.fit), alone.fit_dir(cell.fit)
+    if there.exists() and not _sound_fit(alone, cell) and alone.fit_info(cell.fit):
+        shutil.rmtree(there)
+    if not there.exists() and store.fit_info(cell.fit) and _sound_fit(store, cell):
+        there.mkdir(parents=True)
+        for name in ("model.safetensors", FIT):  # the one that says 'done' last
+            shutil.copy2(here / name, there / name)
+
+
+def _sound_fit(store: Store, cell: Cell) -> bool:
+    reading = (done(store.fit_dir(cell.fit) / FIT) or {}).get("emissions")
+    return bool(reading) and not reading["problem"] and not reading["shared"]

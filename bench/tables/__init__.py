@@ -1,0 +1,1 @@
+"""Stored numbers to tables: pure functions."""
