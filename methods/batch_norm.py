@@ -2,7 +2,7 @@
 
 PyTorch's CPU kernel for channels_last sums a batch's statistics in one float32 after another: at
 224 px the running mean is off by up to 4e-4 of a standard deviation after one batch whose mean is
-15 of them (torch 2.13; tests/test_batch_norm.py). Its kernel for NCHW is off by 1e-6, but costs two
+15 of them (torch 2.13; test_batch_norm.py). Its kernel for NCHW is off by 1e-6, but costs two
 copies of a map. So layers that need no gradient, as all of a frozen front with the largest maps,
 get their statistics from `statistics` and normalise in channels_last; the others see NCHW.
 """

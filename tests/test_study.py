@@ -15,7 +15,7 @@ from aexad.bench.plan.settings import PROTOCOLS, Settings
 from aexad.bench.results.image_rows import joined
 from aexad.methods.ae_xad import AEXAD
 
-from commands import BOTTLE, TINY
+from running import BOTTLE, TINY
 
 PLACE = [("mvtec", "bottle")]
 

@@ -17,8 +17,8 @@ from aexad.bench.run.engines import Outcome
 from aexad.bench.run.schedule import Schedule
 from aexad.bench.run.task import Job, Options
 
+from stored import info_of
 from test_claims import plant
-from test_store import info_of
 
 
 class Clock:

@@ -12,8 +12,8 @@ from aexad.bench.measure.tradeoff import tradeoff
 from aexad.bench.results.store import read_json
 from aexad.bench.run import task
 
-from commands import BOTTLE, csv, run
 from conftest import make_category
+from running import BOTTLE, csv, run
 
 TWO = (*BOTTLE, "--methods", "ae_xad,ae_xad_raw")  # two cells of one fit
 

@@ -17,8 +17,8 @@ from aexad.bench.plan import own_images
 from aexad.datasets import catalog, images
 from aexad.datasets.category import DataParams, Library, split
 
-from commands import TINY
 from conftest import make_category
+from running import TINY
 
 
 @pytest.fixture(autouse=True)

@@ -28,8 +28,8 @@ from aexad.bench.run import task
 from aexad.datasets.category import DataParams, Library
 from aexad.methods.base import Explanation
 
-from commands import BOTTLE, TINY, csv, heatmaps, run
 from conftest import make_category
+from running import BOTTLE, TINY, csv, heatmaps, run
 
 # -- a table --
 

@@ -12,8 +12,8 @@ from scipy import stats
 from aexad.bench.commands import cli
 from aexad.bench.results.store import read_json
 
-from commands import BOTTLE, TINY, csv, run
 from conftest import make_category
+from running import BOTTLE, TINY, csv, run
 
 NAMES = [f"{kind}/{i:03d}" for kind, test in (("dent", range(5)), ("good", range(3)),
                                               ("scratch", range(5))) for i in test]

@@ -21,8 +21,8 @@ from aexad.bench.plan import own_images
 from aexad.bench.results import model
 from aexad.bench.run import task
 
-from commands import TINY
 from conftest import make_category
+from running import TINY
 
 METHODS = ("ae_xad", "fcdd", "bgad")
 ANOMALOUS, TESTED = 4, 7  # of 2 x 5 and 3 normal images; 2 x 3 anomalies train

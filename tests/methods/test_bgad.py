@@ -20,8 +20,8 @@ from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weigh
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.weights import Weights
 
-from commands import BOTTLE, run
 from conftest import training_set
+from running import BOTTLE, run
 
 LIGHT = BGADFit(backbone="efficientnet_lite0", weights="random", meta_epochs=2, sub_epochs=2,
                 warm_epochs=1, batch_size=4, n_raw=1, n_paste=1, lr=1e-3)

@@ -16,8 +16,8 @@ from aexad.bench.plan.settings import Settings
 from aexad.bench.run import task
 from aexad.bench.run.runner import Runner
 
-from commands import BOTTLE, TINY, csv, run
 from conftest import make_category
+from running import BOTTLE, TINY, csv, run
 
 METHODS = ("ae", "ae_filtered", "ae_xad", "fcdd", "bgad")
 

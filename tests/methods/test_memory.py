@@ -11,8 +11,8 @@ from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, Decoder, Pla
 from aexad.methods.base import Context
 from aexad.methods.fcdd import FCDD
 
-from commands import BOTTLE, csv, run
 from conftest import training_set
+from running import BOTTLE, csv, run
 
 LIGHT = {"encoder": "efficientnet_lite0", "weights": "random", "epochs": 2, "batch_size": 7}
 

@@ -13,7 +13,7 @@ from PIL import Image
 from aexad.bench.commands import cli
 from aexad.bench.run import task
 
-from commands import BOTTLE, heatmaps, run
+from running import BOTTLE, heatmaps, run
 
 
 def refused(capsys, code: int) -> str:

@@ -12,7 +12,7 @@ from aexad.bench.results import image_rows
 from aexad.bench.results.store import Store
 from aexad.bench.tables.build import TABLES
 
-from commands import BOTTLE, TINY, run
+from running import BOTTLE, TINY, run
 
 
 def cells_of(root, results, *words):

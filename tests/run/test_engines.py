@@ -26,8 +26,8 @@ from aexad.bench.run.engines import work
 from aexad.bench.run.schedule import Schedule
 from aexad.bench.run.task import Job, Options
 
-from commands import BOTTLE, TINY, run
 from conftest import make_category
+from running import BOTTLE, TINY, run
 
 TWO = ("--categories", "bottle,pill")
 TABLE = "tables/table1-smoke.csv"

@@ -17,8 +17,8 @@ from aexad.methods.ae_xad_vit import TRANSFORMERS, AEXADViT, ViTExplain, ViTFit
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.weights import Weights, WeightsMissing
 
-from commands import csv
 from conftest import make_category
+from running import csv
 
 TINY = ViTFit(encoder="vit_tiny", weights="random", epochs=2, batch_size=6)
 

@@ -22,8 +22,8 @@ from aexad.bench.results.image_rows import per_image
 from aexad.bench.results.store import Store
 from aexad.bench.tables import winrates
 
-from commands import BOTTLE, TINY, run
 from conftest import make_category
+from running import BOTTLE, TINY, run
 
 CELLS = all_cells(Settings("smoke", None, ["data.size=32"]),
                   ["ae", "ae_filtered", "ae_xad_raw", "ae_xad"], [("mvtec", "bottle")],

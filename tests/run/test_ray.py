@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from commands import BOTTLE, run
+from running import BOTTLE, run
 from test_engines import Killer, kill_an_owner, same_results
 
 INSTALLED = importlib.util.find_spec("ray") is not None
