@@ -96,7 +96,7 @@ def run(request: Request) -> int:
 
 def _write_numbers(request: Request, definition: TableDef, cells: list[Cell], runner: Runner
                    ) -> None:
-    path = request.options.results / "tables" / f"{request.stem(definition.name)}-image_rows.csv"
+    path = request.options.results / "tables" / f"{request.stem(definition.name)}-images.csv"
     numbers = image_rows.per_image(cells, runner.store)
     write_file(path, lambda p: numbers.to_csv(p, index=False, lineterminator="\n"))
     print(f"written: {path} ({len(numbers)} rows)", file=sys.stderr)
