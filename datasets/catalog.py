@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aexad.datasets import embedded
+from aexad.datasets import suite
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ DATASETS: dict[str, Dataset] = {
                         train_anomalies=10, grey_masks=True),
     "road": Dataset("Road Inspection", ("road", "road_inspection"), {"road": ("", "road")},
                     train_anomalies=10, grey_masks=True),
-    "embedded": Dataset("Embedded suite (generated)", ("embedded",), _same(*embedded.CATEGORIES)),
+    "embedded": Dataset("Embedded suite (generated)", ("embedded",), _same(*suite.CATEGORIES)),
 }
 
 PAPER = tuple(name for name in DATASETS if name != "embedded")

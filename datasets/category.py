@@ -16,31 +16,13 @@ import numpy as np
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.files import neighbour, sweep
-from aexad.bench.base.params import param
-from aexad.datasets import embedded, folder
+from aexad.datasets import folder, suite
 from aexad.datasets.catalog import DATASETS
+from aexad.datasets.data_params import DataParams
 from aexad.datasets.folder import GOOD, Item
-from aexad.datasets.images import INTERPOLATIONS, read_image, read_mask
+from aexad.datasets.images import read_image, read_mask
 
 FORMAT = 2  # of the cache; part of its key
-
-
-@dataclass(frozen=True)
-class DataParams:
-    """How images are read and split."""
-
-    size: int = param(224, "side of the images, pixels, a multiple of 8 (Section 5.1)",
-                      low=32, high=4096)
-    image_interp: str = param("nearest", "resizing of images (row 20)", choices=INTERPOLATIONS)
-    mask_threshold: int = param(127, "grey masks: anomalous above this (row 21)", low=0, high=254)
-    grey_masks: str = param("auto", "masks of more than two values: refuse them, cut them at "
-                            "mask_threshold, or as the dataset's publishers made them",
-                            choices=("auto", "refuse", "threshold"))
-    per_type: int | None = param(None, "anomalies of each type that train; none: the dataset's "
-                                 "rule, 3 in the paper (Section 5.1; row 44)",
-                                 low=1, high=1_000_000)
-    max_train: int | None = param(None, "most training images of a category; none: all",
-                                  low=4, high=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -135,8 +117,10 @@ class Library:
 
 def embedded_folder(cache: Path, category: str) -> Path:
     """The generated category's folder, written on first use."""
-    place = cache / "embedded" / f"v{embedded.VERSION}" / category
+    place = cache / "embedded" / f"v{suite.VERSION}" / category
     if not place.exists():
+        from aexad.datasets import embedded  # scipy, for those who draw
+
         building = place.parent / f".{category}-{os.getpid()}"
         try:
             embedded.write(building, category)

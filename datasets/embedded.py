@@ -24,7 +24,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-VERSION = 1  # To be bumped whenever any pixel of the suite changes.
+from aexad.datasets.suite import CATEGORIES
+
 SIZE = 256
 ALPHA_FLOOR = 0.2  # A defect with less than this share of its strength is left out altogether.
 TRAIN_GOOD, TEST_GOOD, TEST_DEFECT = 60, 20, 12
@@ -299,7 +300,6 @@ _DEFECTS: dict[str, dict[str, Callable[[Rng, _Scene], tuple[Array, Array]]]] = {
     "wood": {"knot": _knot, "liquid": _liquid, "scratch": _scratch},
     "part": {"contamination": _contamination, "dent": _dent, "missing_piece": _missing_piece},
 }
-CATEGORIES: dict[str, tuple[str, ...]] = {name: tuple(kinds) for name, kinds in _DEFECTS.items()}
 
 
 def _camera(rng: Rng) -> Callable[[Array], Array]:

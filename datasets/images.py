@@ -12,7 +12,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from aexad.bench.base.errors import UserError
 
-INTERPOLATIONS = ("nearest", "bilinear", "antialias")
 # Pillow knows many more and tells them by their content: PostScript would be run, for one.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 # Pixels of the largest image. A file of a kilobyte can ask for billions. 12,000 x 8,333 is beyond

@@ -19,6 +19,8 @@ GROUP = "aexad_bench.methods"
 class Entry:
     """One method. target: "module:Class", imported when it is used.
 
+    facts: "module:Class" of what is known of it without its networks, which target's class
+    inherits: parameters, version and skip; where there is none, target's class itself is asked.
     trained_as: the method whose fit it explains, where it has no training of its own.
     fit, explain: what it changes in its class's (in that method's) parameters.
     """
@@ -28,20 +30,24 @@ class Entry:
     trained_as: str | None = None
     explain: dict[str, Any] = field(default_factory=dict)
     fit: dict[str, Any] = field(default_factory=dict)
+    facts: str | None = None
 
+
+AE = {"target": "aexad.methods.ae_xad:PlainAE", "facts": "aexad.methods.ae_xad_params:PlainAEFacts"}
+AE_XAD = {"target": "aexad.methods.ae_xad:AEXAD", "facts": "aexad.methods.ae_xad_params:AEXADFacts"}
+VIT = {"target": "aexad.methods.ae_xad_vit:AEXADViT",
+       "facts": "aexad.methods.ae_xad_vit_params:ViTFacts"}
 
 REGISTRY: dict[str, Entry] = {
-    "ae": Entry("AE", "aexad.methods.ae_xad:PlainAE", explain={"filter": False}),
-    "ae_filtered": Entry("AE∪F", "aexad.methods.ae_xad:PlainAE", "ae", {"filter": True}),
-    "ae_xad_raw": Entry("AE-XAD∖F", "aexad.methods.ae_xad:AEXAD", "ae_xad", {"filter": False}),
-    "ae_xad": Entry("AE-XAD", "aexad.methods.ae_xad:AEXAD"),
-    "fcdd": Entry("FCDD", "aexad.methods.fcdd:FCDD"),
-    "bgad": Entry("BGAD", "aexad.methods.bgad:BGAD"),
-    "ae_xad_vit": Entry("AE-XAD ViT frozen", "aexad.methods.ae_xad_vit:AEXADViT"),
-    "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", "aexad.methods.ae_xad_vit:AEXADViT",
-                                  fit={"recipe": "finetuned"}),
-    "ae_xad_vit_scratch": Entry("AE-XAD ViT from scratch", "aexad.methods.ae_xad_vit:AEXADViT",
-                                fit={"recipe": "scratch"}),
+    "ae": Entry("AE", **AE, explain={"filter": False}),
+    "ae_filtered": Entry("AE∪F", **AE, trained_as="ae", explain={"filter": True}),
+    "ae_xad_raw": Entry("AE-XAD∖F", **AE_XAD, trained_as="ae_xad", explain={"filter": False}),
+    "ae_xad": Entry("AE-XAD", **AE_XAD),
+    "fcdd": Entry("FCDD", "aexad.methods.fcdd:FCDD", facts="aexad.methods.fcdd_params:FCDDFacts"),
+    "bgad": Entry("BGAD", "aexad.methods.bgad:BGAD", facts="aexad.methods.bgad_params:BGADFacts"),
+    "ae_xad_vit": Entry("AE-XAD ViT frozen", **VIT),
+    "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", **VIT, fit={"recipe": "finetuned"}),
+    "ae_xad_vit_scratch": Entry("AE-XAD ViT from scratch", **VIT, fit={"recipe": "scratch"}),
 }
 
 
@@ -60,12 +66,22 @@ def entry(name: str) -> Entry:
 
 
 def load(name: str) -> type:
-    """The class of a method, imported now."""
-    module, _, attribute = entry(name).target.partition(":")
+    """The class of a method, imported now, with its networks."""
+    return _import(name, entry(name).target)
+
+
+def facts(name: str) -> type:
+    """What is known of a method without its networks: a class that has fit_params, explain_params,
+    version, and perhaps skip (methods/base.py)."""
+    return _import(name, entry(name).facts or entry(name).target)
+
+
+def _import(name: str, target: str) -> type:
+    module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"method '{name}': cannot import {entry(name).target} ({error})") from None
+        raise UserError(f"method '{name}': cannot import {target} ({error})") from None
 
 
 def trained_as(name: str) -> str:

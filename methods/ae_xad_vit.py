@@ -11,73 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aexad.bench.base.errors import UserError
-from aexad.bench.base.params import param
-from aexad.methods.ae_xad import AEXAD, CODE, UNSCALED, AEExplain, AEXADFit, AutoEncoder, Decoder
+from aexad.methods.ae_xad import AEXAD, CODE, UNSCALED, AutoEncoder, Decoder
+from aexad.methods.ae_xad_vit_params import ViTFacts
 from aexad.methods.augment import Augmented
 from aexad.methods.base import TrainingSet
 from aexad.methods.vision import timm, torchvision
 from aexad.methods.weights import load_matching
 
 PATCH = 16
-UNUSED = ("freeze", "bn_eval", "reduce", "reduce_bn")  # fields of AE-XAD without a meaning here
 _TIMM = "https://huggingface.co/timm/{0}/resolve/main/model.safetensors#{0}.safetensors"
 _TINY = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
-
-
-@dataclass(frozen=True)
-class ViTFit(AEXADFit):
-    """What differs from AE-XAD."""
-
-    encoder: str = param("vit_b_16", "pre-trained transformer, 16 px patches",
-                         choices=("vit_b_16", "vit_tiny"))
-    reduce_bn: bool = param(False, "no meaning here: the adapter takes the reduction's place")
-    recipe: str = param("frozen", "what trains besides the decoder, see the module",
-                        choices=("frozen", "finetuned", "scratch"))
-    input_norm: str = param("none", "scaling before the stem (the re-implementation has none)",
-                            choices=("imagenet", "none"))
-    tconv_kernel: int = param(2, "kernel of the transposed convolutions (row 8)", choices=(2, 4))
-    out_act: str = param("sigmoid", "output activation; 2 is out of reach (row 10)",
-                         choices=("relu", "none", "sigmoid"))
-    denominator: str = param("channel_sum", "normalise sums over the channels, or each element "
-                             "(row 13)", choices=("element", "channel_sum"))
-    batch_size: int = param(32, "images a step", low=2, high=100_000)
-    lr: float = param(5e-4, "AdamW's learning rate", low=0.0)
-    encoder_lr: float = param(1e-4, "learning rate of a transformer that trains", low=0.0)
-    lr_min: float = param(1e-6, "learning rate at the end of the cosine", low=0.0)
-    weight_decay: float = param(1e-5, "AdamW's weight decay", low=0.0)
-    clip: float = param(1.0, "largest norm of the gradient", low=0.0)
-    rotate: float = param(20.0, "largest rotation of a pasted anomaly, degrees",
-                          low=0.0, high=180.0)
-    scale_min: float = param(0.7, "smallest zoom of a pasted anomaly", low=0.01)
-    scale_max: float = param(1.3, "largest zoom of a pasted anomaly", low=0.01)
-    noise: float = param(0.02, "standard deviation of the noise on all copies of an anomaly, of 1; "
-                         "clipped, where theirs wraps around", low=0.0)
-    round: str = param("floor", "rounding of the share of anomalies (row 25)",
-                       choices=("ceil", "floor"))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in UNUSED:
-            if getattr(self, name) != getattr(ViTFit, name):
-                raise UserError(f"ae_xad_vit.{name}: has no effect with a transformer, whose "
-                                f"recipe says what trains and whose adapter is fixed; leave it out")
-
-
-@dataclass(frozen=True)
-class ViTExplain(AEExplain):
-    """The re-implementation measures components and scores with L2 (rows 31, 42)."""
-
-    segments: str = param("components", "segments measured: runs, or extents of components",
-                          choices=("runs", "components"))
-    norm: str = param("l2", "norm in the score (Equation 4)", choices=("l1", "l2"))
 
 
 class _Tokens(nn.Module):
@@ -155,12 +104,9 @@ def adapter(width: int) -> nn.Module:
         nn.Conv2d(CODE, CODE, 3, padding=1), nn.SELU())
 
 
-class AEXADViT(AEXAD):
+class AEXADViT(ViTFacts, AEXAD):
     """AE-XAD with a Vision Transformer as encoder."""
 
-    fit_params = ViTFit
-    explain_params = ViTExplain
-    version = 2
     encoder_fixed = False  # gradients pass through a frozen transformer to the stem before it
 
     def build(self) -> AutoEncoder:

@@ -8,71 +8,20 @@ default but where a comment says otherwise; docs/open_points.md lists what diffe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aexad.bench.base.params import param
-from aexad.methods.augment import Augmented, CopyPaste, augment, draw_batches
+from aexad.methods.augment import Augmented, augment, draw_batches
 from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
 
 BACKBONE = "backbone."  # prefix of its tensors, where they are stored
 ANOMALOUS_SHARE = 1 / 3  # of a batch of sampler=balanced, rounded up: 21 + 11 of 32
-
-
-@dataclass(frozen=True)
-class BGADFit(CopyPaste):
-    """Features, flows, losses and optimisation. BGAD's defaults, but for the number of pastes."""
-
-    backbone: str = param("efficientnet_b6", "frozen pre-trained network, cut at strides 4, 8, 16",
-                          choices=tuple(PYRAMIDS))
-    weights: str = param("imagenet", "weights of the backbone", choices=("imagenet", "random"))
-    blocks: int = param(8, "coupling blocks of each level's flow", low=1, high=64)
-    clamp: float = param(1.9, "largest log-scale of a coupling", low=0.0)
-    n_paste: int = param(10, "copy-pastes of an anomaly (Section 4.2; BGAD's own: 5)",
-                         low=0, high=1000)
-    beta: float = param(0.05, "share of the normals outside the boundary (its published commands: "
-                        "0.01)", low=0.0, high=0.99)
-    tau: float = param(0.1, "margin between the two boundaries, in t = logp / normalizer", low=0.0)
-    normalizer: float = param(10.0, "divides logp, the log-density per dimension, in boundaries "
-                              "and focal weights", low=1e-3)
-    push_pull: float = param(1.0, "weight of the push-pull loss, lambda", low=0.0)
-    focal: bool = param(True, "asymmetric focal weights (on in the published commands)")
-    lr: float = param(2e-4, "Adam's learning rate", low=0.0)
-    warm_epochs: int = param(2, "meta-epochs of linear warm-up from lr / 10", low=0, high=1_000_000)
-    meta_epochs: int = param(25, "meta-epochs, the first on normals alone (--epochs leaves them)",
-                             low=1, high=1_000_000)
-    sub_epochs: int = param(8, "passes over the training list in a meta-epoch",
-                            low=1, high=1_000_000)
-    batch_size: int = param(32, "images a batch; an incomplete last one is dropped",
-                            low=1, high=100_000)
-    n_positions: int = param(4096, "positions a step; an incomplete last one is dropped",
-                             low=1, high=100_000_000)
-    sampler: str = param("shuffle", "shuffle the list of all images, or draw batches of one third "
-                         "anomalies", choices=("shuffle", "balanced"))
-    steps: int = param(15, "batches a pass of sampler=balanced", low=1, high=1_000_000)
-    idle_levels: str = param("momentum", "in the step of one level Adam's momentum also moves the "
-                             "flows of the others, as with the PyTorch of its code; or they rest",
-                             choices=("momentum", "rest"), before="rest")
-
-    @property
-    def epochs(self) -> int:
-        """Passes over the training list: what progress and checkpoints count."""
-        return self.meta_epochs * self.sub_epochs
-
-
-@dataclass(frozen=True)
-class BGADExplain:
-    """From the densities to the heatmap."""
-
-    score_map: str = param("prob_sum", "BGAD's own, which saturates exp(logp - max) is about "
-                           "0 (then no pixel exceeds mean + std); or the sum of the levels' -logp",
-                           choices=("prob_sum", "neg_logp"))
 
 
 def learning_rate(p: BGADFit, epoch: int, done: float = 0.0) -> float:
@@ -110,10 +59,8 @@ def mean_over(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp_min(1)
 
 
-class BGAD:
+class BGAD(BGADFacts):
     """BGAD (few anomaly samples): boundary-guided densities of a frozen network's features."""
-
-    fit_params, explain_params, version = BGADFit, BGADExplain, 2
 
     def __init__(self, fit: BGADFit, explain: BGADExplain, ctx: Context) -> None:
         self.p, self.q, self.ctx = fit, explain, ctx

@@ -23,7 +23,7 @@ def register(commands: argparse._SubParsersAction) -> None:
 def show_methods(name: str | None, settings: Settings) -> int:
     """All methods, or all parameters of one with their values under the protocol."""
     if name is None:
-        rows = [(n, e.label, e.trained_as or "", (methods.load(n).__doc__ or "").split("\n")[0])
+        rows = [(n, e.label, e.trained_as or "", (methods.facts(n).__doc__ or "").split("\n")[0])
                 for n, e in methods.entries().items()]
         print(tabulate(rows, ("method", "in tables", "trained as", "what it is")))
         return 0

@@ -12,8 +12,8 @@ from aexad import methods
 from aexad.bench.base.params import declared
 from aexad.bench.measure.metrics import VERSION as METRICS_VERSION
 from aexad.bench.plan.settings import Settings
-from aexad.datasets import embedded
-from aexad.datasets.category import DataParams
+from aexad.datasets import suite
+from aexad.datasets.data_params import DataParams
 
 ANOMALIES_ONLY = "anomalies_only"
 SCENARIOS = ("standard", ANOMALIES_ONLY)
@@ -33,11 +33,11 @@ class Fit:
 
     def declared(self) -> dict[str, Any]:
         """What the key is a hash of."""
-        facts = {"method": self.method, "version": methods.load(self.method).version,
+        facts = {"method": self.method, "version": methods.facts(self.method).version,
                  "dataset": self.dataset, "category": self.category, "scenario": self.scenario,
                  "seed": self.seed, "params": declared(self.params), "data": declared(self.data)}
         if self.dataset == "embedded":
-            facts["generator"] = embedded.VERSION
+            facts["generator"] = suite.VERSION
         return facts
 
     @property
@@ -71,7 +71,7 @@ class Cell:
     @property
     def skip(self) -> str | None:
         """Why the method can't do this scenario, or None."""
-        reason = getattr(methods.load(self.method), "skip", None)
+        reason = getattr(methods.facts(self.method), "skip", None)
         return reason(self.fit.scenario) if reason else None
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from aexad import methods
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.base.params import param, parse
 from aexad.bench.measure.metrics import A_VALUES
-from aexad.datasets.category import DataParams
+from aexad.datasets.data_params import DataParams
 
 ANY = "*"  # every method that has the field
 
@@ -185,7 +184,6 @@ def _kinds(owner: str, text: str = "") -> list[type]:
     return [fit, explain] if methods.trained_as(owner) == owner else [explain]
 
 
-@cache
 def _classes(method: str) -> tuple[type, type]:
-    cls = methods.load(method)
-    return cls.fit_params, cls.explain_params
+    facts = methods.facts(method)
+    return facts.fit_params, facts.explain_params

@@ -20,7 +20,7 @@ from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.base.json_files import read_object
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results.store import Store, write_file, write_json
-from aexad.datasets.category import DataParams
+from aexad.datasets.data_params import DataParams
 from aexad.methods.base import Context, Explanation
 from aexad.methods.weights import Weights
 
@@ -74,7 +74,7 @@ def write(cell: Cell, store: Store, folder: Path, a: float) -> None:
     trained = {key: info["declared"][key] for key in ("dataset", "category", "scenario", "seed")}
     write_file(folder / TENSORS, lambda p: p.write_bytes(content))
     write_json(folder / FACTS, {  # last: it says that the other is whole, and which it is
-        "format": FORMAT, "method": cell.method, "version": methods.load(cell.method).version,
+        "format": FORMAT, "method": cell.method, "version": methods.facts(cell.method).version,
         "fit": asdict(cell.fit.params), "explain": asdict(cell.params),
         "data": asdict(cell.fit.data), "seed": cell.fit.seed, "a": a,
         "sha256": hashlib.sha256(content).hexdigest(), "weights": info["weights_sha256"],
@@ -110,7 +110,7 @@ def read(folder: Path) -> Model:
         raise UserError(f"{path}: 'seed' is not in 0 .. 2^32 - 1; write the model anew with fit")
     if name not in methods.entries():
         raise UserError(f"{path}: unknown method {ascii(name[:40])}; is its package installed?")
-    kind, trained = methods.load(name), methods.load(methods.trained_as(name))
+    kind, trained = methods.facts(name), methods.facts(methods.trained_as(name))
     if content["version"] != kind.version:
         raise UserError(f"{path}: made by version {content['version']} of {name}, this is version "
                         f"{kind.version}; train it again")

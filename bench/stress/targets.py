@@ -230,7 +230,7 @@ def _tensors(folder: Path) -> list[Target]:
 
 def _texts(folder: Path) -> list[Target]:
     settings = Settings("smoke")
-    facts = [{"format": model.FORMAT, "method": name, "version": methods.load(name).version,
+    facts = [{"format": model.FORMAT, "method": name, "version": methods.facts(name).version,
               "fit": asdict(settings.fit(name)), "explain": asdict(settings.explain(name)),
               "data": asdict(settings.data), "seed": 40, "a": 1.0, "sha256": "0" * 64,
               "weights": {}, "about": {"label": name}} for name in ("ae_xad", "fcdd", "bgad")]

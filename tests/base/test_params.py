@@ -12,7 +12,7 @@ from aexad import methods
 from aexad.bench.base import params
 from aexad.bench.base.errors import UserError
 from aexad.bench.plan.settings import PROTOCOLS, Settings
-from aexad.datasets.category import DataParams
+from aexad.datasets.data_params import DataParams
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -20,7 +20,8 @@ import torch
 from aexad.bench.commands import cli
 from aexad.datasets import folder
 from aexad.datasets.catalog import PAPER
-from aexad.datasets.category import DataParams, Library
+from aexad.datasets.category import Library
+from aexad.datasets.data_params import DataParams
 from aexad.datasets.sources import SOURCES, Source
 from aexad.methods.encoders import build_encoder
 from aexad.methods.weights import Weights

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from aexad.bench.base.errors import UserError
-from aexad.datasets import embedded, folder
+from aexad.datasets import folder, suite
 from aexad.datasets.catalog import DATASETS, PAPER, all_categories
-from aexad.datasets.category import DataParams, Library, split
+from aexad.datasets.category import Library, split
+from aexad.datasets.data_params import DataParams
 from aexad.datasets.images import read_image, read_mask
 
 from conftest import make_category
@@ -173,7 +174,7 @@ def test_real_bottle_counts(shared, tmp_path):
 
 def test_embedded_categories_are_generated_once(tmp_path):
     lib = Library(tmp_path, tmp_path / "cache")
-    name = next(iter(embedded.CATEGORIES))
+    name = next(iter(suite.CATEGORIES))
     first = lib.load("embedded", name, SMALL)
     stamp = (lib.locate("embedded", name) / "train").stat().st_mtime_ns
     assert lib.load("embedded", name, SMALL).digest == first.digest

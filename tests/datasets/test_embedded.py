@@ -11,9 +11,9 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from aexad.datasets import embedded
+from aexad.datasets import embedded, suite
 
-DEFECTS = [(name, kind) for name, kinds in embedded.CATEGORIES.items() for kind in kinds]
+DEFECTS = [(name, kind) for name, kinds in suite.CATEGORIES.items() for kind in kinds]
 INDEXES = range(embedded.TEST_DEFECT)
 
 
@@ -24,12 +24,12 @@ def rendered(category: str, kind: str, index: int) -> tuple[np.ndarray, np.ndarr
 
 
 def test_three_categories_of_three_defect_types() -> None:
-    assert list(embedded.CATEGORIES) == ["fabric", "wood", "part"]
-    assert all(len(set(kinds)) == 3 for kinds in embedded.CATEGORIES.values())
-    assert isinstance(embedded.VERSION, int)
+    assert list(suite.CATEGORIES) == ["fabric", "wood", "part"]
+    assert all(len(set(kinds)) == 3 for kinds in suite.CATEGORIES.values())
+    assert {name: tuple(kinds) for name, kinds in embedded._DEFECTS.items()} == suite.CATEGORIES
 
 
-@pytest.mark.parametrize("category", embedded.CATEGORIES)
+@pytest.mark.parametrize("category", suite.CATEGORIES)
 def test_a_normal_image_has_an_empty_mask_and_the_stated_form(category: str) -> None:
     image, mask = embedded.sample(category, "good", 0, "train")
     assert image.shape == (256, 256, 3) and image.dtype == np.uint8
@@ -97,7 +97,7 @@ def test_write_makes_the_mvtec_layout(
     monkeypatch.setattr(embedded, "sample", sample)
     embedded.write(tmp_path, "wood")
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    kinds = embedded.CATEGORIES["wood"]
+    kinds = suite.CATEGORIES["wood"]
     assert found == {
         *(f"wood/train/good/{i:03d}.png" for i in range(60)),
         *(f"wood/test/good/{i:03d}.png" for i in range(20)),
@@ -155,7 +155,7 @@ def half(array: np.ndarray) -> np.ndarray:
 
 def test_simple_baselines_do_not_solve_the_suite() -> None:
     measured: dict[str, list[float]] = {}
-    for category, kinds in embedded.CATEGORIES.items():
+    for category, kinds in suite.CATEGORIES.items():
         normals = (embedded.sample(category, "good", index, "train")[0] for index in range(60))
         mean = np.mean([half(image).astype(float) for image in normals], axis=0)
         for kind in kinds:
@@ -169,7 +169,7 @@ def test_simple_baselines_do_not_solve_the_suite() -> None:
     assert max(means.values()) < 0.80, means
 
 
-@pytest.mark.parametrize("category", embedded.CATEGORIES)
+@pytest.mark.parametrize("category", suite.CATEGORIES)
 def test_normals_vary_so_that_their_mean_says_little(category: str) -> None:
     images = [half(embedded.sample(category, "good", i, "train")[0]) for i in range(12)]
     stack = np.stack(images).astype(float)

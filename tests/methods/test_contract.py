@@ -11,7 +11,12 @@ import torch
 from aexad import methods
 from aexad.bench.plan.cells import SCENARIOS
 from aexad.bench.plan.settings import Settings
+from aexad.methods.ae_xad_params import AEFit
+from aexad.methods.ae_xad_vit import TRANSFORMERS
+from aexad.methods.ae_xad_vit_params import ViTFit
 from aexad.methods.base import Context, TrainingSet
+from aexad.methods.bgad_params import BGADFit
+from aexad.methods.encoders import ENCODERS, PYRAMIDS
 
 # Random weights: not every method's can be had everywhere, and a contract is not about numbers.
 SETTINGS = Settings("smoke", sets=["*.batch_size=4", "*.weights=random"])
@@ -38,11 +43,22 @@ def trained(name: str, scenario: str):
 
 @pytest.mark.parametrize("name", methods.entries())
 def test_parameters_are_frozen_and_documented(name):
-    assert isinstance(methods.load(name).version, int)
+    facts, cls = methods.facts(name), methods.load(name)
+    assert isinstance(facts.version, int) and issubclass(cls, facts)
+    for of_both in ("version", "fit_params", "explain_params", "skip"):
+        assert getattr(cls, of_both, None) is getattr(facts, of_both, None)
     for params in (SETTINGS.fit(name), SETTINGS.explain(name)):
         assert type(params).__dataclass_params__.frozen
         for field in dataclasses.fields(params):
             assert field.metadata.get("doc"), f"{name}: {field.name} has no doc"
+
+
+@pytest.mark.parametrize("params, field, networks", [
+    (AEFit, "encoder", ENCODERS), (BGADFit, "backbone", PYRAMIDS),
+    (ViTFit, "encoder", TRANSFORMERS)])
+def test_the_networks_to_choose_from_are_those_there_are(params, field, networks):
+    [found] = [f for f in dataclasses.fields(params) if f.name == field]
+    assert found.metadata["choices"] == tuple(networks)
 
 
 @pytest.mark.parametrize("name, scenario", CASES)

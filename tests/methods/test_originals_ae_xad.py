@@ -8,7 +8,8 @@ import torch
 
 from aexad.bench.measure import maps, metrics
 from aexad.bench.plan.settings import Settings
-from aexad.datasets.category import Category, DataParams, Library, split
+from aexad.datasets.category import Category, Library, split
+from aexad.datasets.data_params import DataParams
 from aexad.datasets.folder import GOOD
 from aexad.methods.ae_xad import AEXAD
 from aexad.methods.augment import Augmented

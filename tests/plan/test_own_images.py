@@ -15,7 +15,8 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.commands import cli
 from aexad.bench.plan import own_images
 from aexad.datasets import catalog, images
-from aexad.datasets.category import DataParams, Library, split
+from aexad.datasets.category import Library, split
+from aexad.datasets.data_params import DataParams
 
 from conftest import make_category
 from running import TINY

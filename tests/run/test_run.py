@@ -25,7 +25,8 @@ from aexad.bench.commands import cli
 from aexad.bench.plan.cells import SCENARIOS
 from aexad.bench.results.store import Store, read_json
 from aexad.bench.run import task
-from aexad.datasets.category import DataParams, Library
+from aexad.datasets.category import Library
+from aexad.datasets.data_params import DataParams
 from aexad.methods.base import Explanation
 
 from conftest import make_category
