@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aexad.bench.measure import metrics
+from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.plan.cells import Fit
 
 
@@ -16,6 +16,6 @@ def info_of(work, **more):
                                                  "libraries": {"torch": "2"}}}
     if fit:
         return info | {"losses": [1.0], "n_train": {"normal": 3, "anomalous": 2}} | more
-    numbers = dict.fromkeys((*metrics.METRIC_COLUMNS, "detection_auc"), 0.5)
+    numbers = dict.fromkeys((*METRIC_COLUMNS, "detection_auc"), 0.5)
     counts = dict.fromkeys(("n_images", "n_used", "n_dropped", "n_normal", "n_anomalous"), 3)
     return info | {"fit": work.fit.declared(), "numbers": numbers | counts} | more

@@ -140,7 +140,7 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
 
 def draw_thresholds(work: Work) -> Iterator[Drawn]:
     from aexad.bench.figures import curves
-    from aexad.bench.measure.metrics import A_VALUES
+    from aexad.bench.measure.names import A_VALUES
 
     [metric] = work.definition.metrics
     shown = work.request.settings.metrics

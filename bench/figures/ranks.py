@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
 from aexad.bench.figures.style import COLUMN, FONT, GREY, PAGE, SMALL, figure, looks
+from aexad.bench.measure.names import METRICS
 from aexad.bench.measure.statistics import Ranks, groups
-from aexad.bench.tables.render import METRICS
 
 # Millimetres, as all coordinates below.
 TOP, LINE, BAR, GAP, EDGE = 14.0, 4.2, 2.0, 1.5, 2.0

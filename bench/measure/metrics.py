@@ -16,19 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from aexad.bench.measure import maps
-
-VERSION = 1
-"""Part of every cell's key: bumped when a stored number would change."""
-
-A_VALUES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
-"""Multiples a of sigma in the threshold mu + a*sigma (the paper's F1 and IoU use 1)."""
+from aexad.bench.measure.names import A_VALUES, IMAGE_COLUMNS, METRIC_COLUMNS
 
 AUPRO_LIMIT = 0.3
-
-_IMAGE_COLUMNS = tuple(f"{m}_a{a}" for a in A_VALUES for m in ("f1", "iou"))
-_SET_COLUMNS = tuple(f"{m}_set_a{a}" for a in A_VALUES for m in ("f1", "iou"))
-METRIC_COLUMNS = ("auc", "ap", *_IMAGE_COLUMNS, *_SET_COLUMNS)
-"""The columns of `per_image` that `aggregate` averages."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +133,7 @@ def image_metrics(
     is not bool, or a heatmap with NaN or infinite values.
     """
     heatmap, mask = _checked(heatmap, mask, ndim=2)
-    names = METRIC_COLUMNS if set_moments is not None else ("auc", "ap", *_IMAGE_COLUMNS)
+    names = METRIC_COLUMNS if set_moments is not None else IMAGE_COLUMNS
     row = dict.fromkeys(names, float("nan"))
     if not mask.any():
         return row

@@ -10,7 +10,7 @@ from typing import Any
 
 from aexad import methods
 from aexad.bench.base.params import declared
-from aexad.bench.measure.metrics import VERSION as METRICS_VERSION
+from aexad.bench.measure.names import VERSION as METRICS_VERSION
 from aexad.bench.plan.settings import Settings
 from aexad.datasets import suite
 from aexad.datasets.data_params import DataParams

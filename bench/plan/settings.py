@@ -9,7 +9,7 @@ from typing import Any
 from aexad import methods
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.base.params import param, parse
-from aexad.bench.measure.metrics import A_VALUES
+from aexad.bench.measure.names import A_VALUES
 from aexad.datasets.data_params import DataParams
 
 ANY = "*"  # every method that has the field

@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.base.json_files import mismatch, read_object
-from aexad.bench.measure.metrics import METRIC_COLUMNS
+from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results.image_rows import KEYS, STORED, UNREADABLE, of_folder, read, read_columns
 from aexad.bench.results.shapes import BASELINE

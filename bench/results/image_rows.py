@@ -11,17 +11,18 @@ from pyarrow.types import is_boolean, is_floating, is_integer, is_large_string, 
 
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.measure import metrics
+from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results.store import CELL, Store, done
 
 KEYS = ("dataset", "category", "scenario", "method", "seed")
 """What `of_folder` puts before the stored columns; with `id`, one row of one plan."""
 
-NUMBERS = ("label", "score", "area", *metrics.METRIC_COLUMNS)
+NUMBERS = ("label", "score", "area", *METRIC_COLUMNS)
 STORED = ("id", "kind", *NUMBERS)
 LARGEST = 10_000_000  # rows; a test set has some hundred
 
-COLUMNS = (*KEYS, "id", "kind", "label", "score", "area", "used", *metrics.METRIC_COLUMNS)
+COLUMNS = (*KEYS, "id", "kind", "label", "score", "area", "used", *METRIC_COLUMNS)
 
 
 def per_image(cells: Iterable[Cell], store: Store) -> pd.DataFrame:
@@ -30,7 +31,7 @@ def per_image(cells: Iterable[Cell], store: Store) -> pd.DataFrame:
     Columns: dataset, category, scenario, method, seed; id (the image's path in its category, the
     same for all methods, so that rows pair up by dataset, category, scenario, seed and id); kind
     ('good' or the defect), label (0 normal, 1 anomalous), score (image score), area (share of
-    anomalous pixels), the metrics of metrics.METRIC_COLUMNS, then what methods add (k, ...).
+    anomalous pixels), the metrics of METRIC_COLUMNS, then what methods add (k, ...).
     used: whether the image is in a cell's means, that is anomalous with a mask that has both
     classes at the working size; the metrics of the others may be NaN. Cells that are not finished
     have no rows; without any, the frame has columns alone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aexad.bench.base.json_files import Each, Maybe, Number, mismatch
-from aexad.bench.measure.metrics import METRIC_COLUMNS
+from aexad.bench.measure.names import METRIC_COLUMNS
 
 COUNT = Number(0, 1e9)
 SCORE = Number(0, 1 + 1e-9)  # a mean of ones can be a bit above

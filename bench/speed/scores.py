@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
 from aexad.bench.measure.maps import mean_std, thresholds
-from aexad.bench.measure.metrics import A_VALUES, image_metrics, pixel_auc
+from aexad.bench.measure.metrics import image_metrics, pixel_auc
+from aexad.bench.measure.names import A_VALUES
 
 SIZE = 224
 TOLERANCE = 1e-9

@@ -18,7 +18,8 @@ from aexad import methods
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.npy import read_npy
 from aexad.bench.commands.check import cells_of
-from aexad.bench.measure import metrics, regression
+from aexad.bench.measure import regression
+from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.settings import PROTOCOLS, Settings
 from aexad.bench.results import baseline, image_rows, map_files, model, store
@@ -106,7 +107,7 @@ def _stored(folder: Path) -> list[Target]:
     (options.data_root / "mvtec" / "bottle" / "train").mkdir(parents=True, exist_ok=True)
     fit = {"declared": cell.fit.declared(), "losses": [2.0, 1.0], "emissions": READING,
            "n_train": {"normal": 3, "anomalous": 2}, "provenance": ORIGIN, **DIGESTS}
-    numbers = dict.fromkeys((*metrics.METRIC_COLUMNS, "detection_auc", "mean_k"), 0.5)
+    numbers = dict.fromkeys((*METRIC_COLUMNS, "detection_auc", "mean_k"), 0.5)
     numbers |= {"n_images": 7, "n_normal": 3, "n_anomalous": 4, "n_used": 4, "n_dropped": 0}
     info = {"declared": cell.declared(), "fit": cell.fit.declared(), "numbers": numbers,
             "emissions": READING, "provenance": ORIGIN, **DIGESTS}
@@ -173,7 +174,7 @@ def _stored(folder: Path) -> list[Target]:
 def _rows() -> pd.DataFrame:
     rows = pd.DataFrame({"id": [f"test/dent/{i:03d}" for i in range(7)], "kind": "dent"})
     rows["label"], rows["score"], rows["area"] = 1, 0.5, 0.1
-    return rows.assign(**dict.fromkeys(metrics.METRIC_COLUMNS, 0.5), k=3)
+    return rows.assign(**dict.fromkeys(METRIC_COLUMNS, 0.5), k=3)
 
 
 def _parquets(rows: pd.DataFrame) -> list[bytes]:
@@ -260,7 +261,7 @@ def _texts(folder: Path) -> list[Target]:
 
 def _baseline(folder: Path) -> Target:
     [cell] = all_cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
-    numbers = dict.fromkeys((*metrics.METRIC_COLUMNS, "detection_auc"), 0.5)
+    numbers = dict.fromkeys((*METRIC_COLUMNS, "detection_auc"), 0.5)
     numbers |= {"n_images": 7, "n_normal": 3, "n_anomalous": 4, "n_used": 4, "n_dropped": 0}
     entry = {"method": "ae_xad", "key": cell.key, "declared": cell.declared(),
              "fit": cell.fit.declared(), "numbers": numbers,

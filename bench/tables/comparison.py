@@ -9,9 +9,9 @@ from itertools import groupby
 
 import pandas as pd
 
+from aexad.bench.measure.names import METRICS
 from aexad.bench.measure.statistics import ALL, LEVEL, RESAMPLES, Comparison, Ranks
 from aexad.bench.tables.grids import Grid, Page, signed
-from aexad.bench.tables.render import METRICS
 
 EXPLAINED = (
     "difference: mean over images of first − second (over categories: mean of the categories' "

@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from tabulate import DataRow, Line, TableFormat, tabulate
 
+from aexad.bench.measure.names import METRICS
 from aexad.bench.tables.build import Cell, Row, Table, places_of
-
-METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection AUC",
-           "grams": "CO2 (g)"}
 
 _ANSI = re.compile(r"\x1b\[\d+m")
 _TEX = str.maketrans({

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from aexad import methods
 from aexad.bench.figures import curves, gallery, steps, style
-from aexad.bench.measure.metrics import A_VALUES
+from aexad.bench.measure.names import A_VALUES
 from aexad.datasets.catalog import PAPER, all_categories
 
 LABELS = {name: entry.label for name, entry in methods.entries().items()}

@@ -13,6 +13,7 @@ from scipy import ndimage
 from sklearn.metrics import average_precision_score, f1_score, jaccard_score, roc_auc_score
 
 from aexad.bench.measure import maps, metrics
+from aexad.bench.measure.names import A_VALUES, METRIC_COLUMNS
 from aexad.bench.speed import scores as speed_of_metrics
 
 small_ints = st.integers(-20, 20)  # many ties, and exact in every float type
@@ -155,7 +156,7 @@ def test_f1_iou_equal_sklearn_and_each_other(neg, pos, cuts):
 def test_columns_in_order():
     df = metrics.per_image(*draw_set(0))
     assert df.columns[:4].tolist() == ["label", "area", "auc", "ap"]
-    assert df.columns.tolist() == ["label", "area", *metrics.METRIC_COLUMNS]
+    assert df.columns.tolist() == ["label", "area", *METRIC_COLUMNS]
     for a in ("1.0", "1.5", "2.0", "2.5", "3.0", "3.5"):
         for kind in ("f1_a", "iou_a", "f1_set_a", "iou_set_a"):
             assert kind + a in df
@@ -173,7 +174,7 @@ def test_per_image_equals_sklearn(seed, levels):
         y, s, row = masks[i].ravel(), h[i].ravel(), df.loc[i]
         assert row["auc"] == pytest.approx(roc_auc_score(y, s), abs=1e-12)
         assert row["ap"] == pytest.approx(average_precision_score(y, s), abs=1e-12)
-        for a in metrics.A_VALUES:
+        for a in A_VALUES:
             for scope, of in (("", x[i]), ("_set", x)):
                 prediction = x[i].ravel() > of.mean() + a * of.std()
                 f1 = f1_score(y, prediction, zero_division=0)
@@ -224,7 +225,7 @@ def test_nan_where_undefined():
     h, masks, _ = draw_set(3, n=5)
     masks[3], masks[4] = False, True  # anomalous, with an empty and with a full mask
     df = metrics.per_image(h, masks, [0, 0, 1, 1, 1])
-    values = df[list(metrics.METRIC_COLUMNS)]
+    values = df[list(METRIC_COLUMNS)]
     assert values.loc[[0, 1, 3]].isna().all(axis=None)
     assert values.loc[2].notna().all()
     assert values.loc[4].isna().sum() == 2 and values.loc[4, ["auc", "ap"]].isna().all()
@@ -246,7 +247,7 @@ def test_image_metrics_is_a_row_of_per_image():
        hnp.arrays(bool, (3, 5, 5)))
 def test_iou_is_a_function_of_f1(h, masks):
     df = metrics.per_image(h, masks, masks.any(axis=(1, 2)))
-    for a in metrics.A_VALUES:
+    for a in A_VALUES:
         for scope in ("", "_set"):
             f1, iou = df[f"f1{scope}_a{a}"], df[f"iou{scope}_a{a}"]
             np.testing.assert_allclose(iou, f1 / (2 - f1), atol=1e-12)  # NaN equals NaN
@@ -274,7 +275,7 @@ def test_per_image_refuses_wrong_input():
 
 
 def frame(labels, areas, **columns):
-    zeros = dict.fromkeys(metrics.METRIC_COLUMNS, 0.0)
+    zeros = dict.fromkeys(METRIC_COLUMNS, 0.0)
     return pd.DataFrame({"label": labels, "area": areas} | zeros | columns)
 
 
@@ -289,7 +290,7 @@ def test_aggregate_by_hand():
     assert out["auc"] == 0.75
     assert out["f1_a1.0"] == 0.375  # the full mask has an F1 and is still not used
     assert out["detection_auc"] == (0 + 0.5 + 1 + 1) / 4
-    assert set(out) == set(counts) | set(metrics.METRIC_COLUMNS) | {"detection_auc"}
+    assert set(out) == set(counts) | set(METRIC_COLUMNS) | {"detection_auc"}
 
 
 def test_aggregate_without_a_class():

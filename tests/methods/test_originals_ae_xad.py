@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from aexad.bench.measure import maps, metrics
+from aexad.bench.measure.names import A_VALUES
 from aexad.bench.plan.settings import Settings
 from aexad.datasets.category import Category, Library, split
 from aexad.datasets.data_params import DataParams
@@ -190,7 +191,7 @@ def test_metrics_with_the_threshold_of_the_test_set(seen, float64):
     table = metrics.per_image(heatmaps, given.masks, given.labels)
     table = table[given.labels == 1]
     assert error(table["auc"], theirs["auc"]) < 1e-12
-    for a in metrics.A_VALUES:
+    for a in A_VALUES:
         of_a = {name: np.array(values, float) for name, values in theirs[f"a={a}"].items()}
         assert error(table[f"iou_set_a{a}"], of_a["iou"]) < 1e-12, a
         with np.errstate(invalid="ignore"):

@@ -15,6 +15,7 @@ from aexad.bench.base import provenance
 from aexad.bench.base.errors import UserError
 from aexad.bench.commands import cli, table as command
 from aexad.bench.measure import metrics
+from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.settings import Settings
 from aexad.bench.results import baseline
@@ -78,7 +79,7 @@ def test_the_means_of_its_rows_are_its_numbers(made):
 
 def test_win_rates_of_its_rows_are_those_of_the_store(made):
     found, stored = baseline.images(made[2]), per_image(CELLS, Store(made[1]))
-    for metric in metrics.METRIC_COLUMNS:
+    for metric in METRIC_COLUMNS:
         for pair in (("ae_xad", "ae"), ("ae_filtered", "ae"), ("ae_xad", "ae_xad_raw")):
             rates = [winrates.shares(frame[frame["used"]], *pair, metric)
                      for frame in (found, stored)]
@@ -87,7 +88,7 @@ def test_win_rates_of_its_rows_are_those_of_the_store(made):
 
 def test_it_is_small_and_knows_what_only_some_methods_have(made, tmp_path):
     rng, rows = np.random.default_rng(1), baseline.images(made[2])
-    noise = {name: rng.random(50 * len(rows)) for name in metrics.METRIC_COLUMNS}
+    noise = {name: rng.random(50 * len(rows)) for name in METRIC_COLUMNS}
     rows = pd.concat([rows.drop(columns="k"), *[rows] * 49], ignore_index=True).assign(**noise)
     path = tmp_path / "long.json"
     baseline.write(path, baseline.load(made[2])["cells"], rows, "", "")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from aexad.bench.measure import metrics
+from aexad.bench.measure.names import A_VALUES
 from aexad.bench.tables import winrates
 from aexad.bench.tables.build import TABLES
 from aexad.datasets.catalog import PAPER, all_categories
@@ -91,7 +92,7 @@ def test_f1_and_iou_decide_alike(seed):
         frames.append(table.assign(dataset="d", category="c", seed=40, method=method,
                                    id=range(40)))
     images = pd.concat(frames)
-    for a in metrics.A_VALUES:
+    for a in A_VALUES:
         f1, iou = (winrates.shares(images, "ae_xad", "fcdd", f"{m}_a{a}") for m in ("f1", "iou"))
         pd.testing.assert_frame_equal(f1, iou)
     assert 0 < winrates.shares(images, "ae_xad", "fcdd", "f1_a1.0").ties[0] < 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
 
+from aexad.bench.measure.names import METRICS
 from aexad.bench.paper.audit.check import Check, Disagreement, Listing, listed
 from aexad.bench.paper.audit.printed import (
     COMPARED,
@@ -19,7 +20,6 @@ from aexad.bench.paper.audit.printed import (
     table_name,
     text,
 )
-from aexad.bench.tables.render import METRICS
 from aexad.datasets.catalog import DATASETS
 
 OURS = "aexad"  # the paper's own method

@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 from scipy import stats
 
+from aexad.bench.measure.names import METRICS
 from aexad.bench.measure.tradeoff import tradeoff
 from aexad.bench.paper.audit.check import Check, Disagreement, Listing, listed
 from aexad.bench.paper.audit.images import PER_TYPE
@@ -22,7 +23,6 @@ from aexad.bench.paper.audit.printed import (
     text,
 )
 from aexad.bench.paper.audit.tradeoffs import MADE_OF
-from aexad.bench.tables.render import METRICS
 
 FACTOR = 2.0  # how far off the line a printed emission is called out of line
 SMALL = 0.1  # grams, of which a fixed cost can be a large part

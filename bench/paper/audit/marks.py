@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from aexad.bench.measure.names import METRICS
 from aexad.bench.paper.audit.check import Check, Disagreement, listed
 from aexad.bench.paper.audit.printed import (
     LABELS,
@@ -15,7 +16,6 @@ from aexad.bench.paper.audit.printed import (
     table_name,
     text,
 )
-from aexad.bench.tables.render import METRICS
 from aexad.datasets.catalog import DATASETS
 
 BOLD, ITALIC = "b", "i"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aexad import methods
+from aexad.bench.measure.names import METRICS
 from aexad.bench.paper.printed_tables import METHODS
-from aexad.bench.tables.render import METRICS
 from aexad.datasets.catalog import DATASETS
 
 Tables = dict[str, Any]  # bench.paper.printed_tables.tables()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from aexad.bench.measure.names import METRICS
 from aexad.bench.measure.tradeoff import tradeoff
 from aexad.bench.paper.audit.check import Check, Disagreement, Listing, listed
 from aexad.bench.paper.audit.printed import (
@@ -20,7 +21,6 @@ from aexad.bench.paper.audit.printed import (
     table_name,
     text,
 )
-from aexad.bench.tables.render import METRICS
 
 MADE_OF = {"table7": ("table5", "table2"), "table8": ("table6", "table4")}
 Interval = tuple[float, float]

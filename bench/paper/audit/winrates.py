@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import NamedTuple
 
+from aexad.bench.measure.names import METRICS
 from aexad.bench.paper.audit.check import Check, Disagreement, Listing, listed
 from aexad.bench.paper.audit.printed import (
     COMPARED,
@@ -18,7 +19,6 @@ from aexad.bench.paper.audit.printed import (
     place,
     text,
 )
-from aexad.bench.tables.render import METRICS
 from aexad.datasets.catalog import DATASETS
 
 TABLE = "table3"
