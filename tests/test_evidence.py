@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from aexad.bench.commands import cli
-from aexad.bench.commands.options import table_cells, understand
-from aexad.bench.tables.build import TABLES
+from aexad.bench.commands.request import table_cells, understand
+from aexad.bench.plan.definitions import TABLES
 
 from conftest import REPOSITORY, make_category
 

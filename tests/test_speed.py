@@ -9,7 +9,8 @@ import torch
 
 from aexad.bench.commands import cli
 from aexad.bench.speed import ae_xad, bgad, case, fcdd, memory, report, scores
-from aexad.methods.ae_xad import AEXAD, AEFit, AEXADFit, PlainAE
+from aexad.methods.ae_xad import AEXAD, PlainAE
+from aexad.methods.ae_xad_params import AEFit, AEXADFit
 
 SMALL = {
     "ae_xad": lambda: ae_xad.frozen("ae_xad", "ResNet-18", AEXAD, AEXADFit(

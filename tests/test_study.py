@@ -11,6 +11,7 @@ import pytest
 
 from aexad.bench import study
 from aexad.bench.commands import cli
+from aexad.bench.plan import open_points
 from aexad.bench.plan.settings import PROTOCOLS, Settings
 from aexad.bench.results.image_rows import joined
 from aexad.methods.ae_xad import AEXAD
@@ -22,7 +23,7 @@ PLACE = [("mvtec", "bottle")]
 
 def variants(protocol: str, method: str = "ae_xad") -> list[study.Variant]:
     more = [(point, choice, Settings(protocol, sets=point.sets(choice)))
-            for point in study.points(method).values() for choice in point.choices]
+            for point in open_points.points(method).values() for choice in point.choices]
     return study.variants(method, Settings(protocol), more, PLACE, "standard", [40])
 
 
@@ -31,12 +32,12 @@ def differing(a, b) -> set[str]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("method", study.SHOWN)
+@pytest.mark.parametrize("method", open_points.SHOWN)
 def test_each_variant_changes_the_fields_of_one_point_and_no_others(protocol, method):
     base, *others = variants(protocol, method)
     assert base.name == "base" and len({v.name for v in others}) == len(others)
-    assert [v.point for v in (base, *others)].count("base") == len(study.SHOWN[method])
-    points = study.points(method)
+    assert [v.point for v in (base, *others)].count("base") == len(open_points.SHOWN[method])
+    points = open_points.points(method)
     for v in others:
         fit, explain, data = (differing(one(v.settings), one(base.settings)) for one in (
             lambda s: s.fit(method), lambda s: s.explain(v.method), lambda s: s.data))
@@ -51,7 +52,7 @@ def test_each_variant_changes_the_fields_of_one_point_and_no_others(protocol, me
 
 def test_from_either_side_all_other_choices_are_there():
     paper, authors = ({v.name for v in variants(p)} for p in ("paper", "authors"))
-    points = study.points("ae_xad").values()
+    points = open_points.points("ae_xad").values()
     everything = {f"{p.name}: {c.label}" for p in points for c in p.choices}
     missing = everything - paper  # the paper's own choices: one of each point, but for the split
     assert len(missing) == len(points) - 1

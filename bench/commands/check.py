@@ -14,7 +14,8 @@ from tabulate import tabulate
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.provenance import REPOSITORY
-from aexad.bench.commands.options import COMMAND, Request, understand, words, work_options
+from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.request import Request, understand, words
 from aexad.bench.commands.saving import check_json
 from aexad.bench.measure import regression
 from aexad.bench.measure.regression import Entry
@@ -34,23 +35,8 @@ SUITE = {"ae": CATEGORIES, "ae_filtered": CATEGORIES, "ae_xad_raw": CATEGORIES,
          "ae_xad": CATEGORIES, "fcdd": CATEGORIES, "bgad": CATEGORIES[:1]}
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("check", parents=[work_options()],
-                            help="train again and compare with a baseline; 1: a metric fell, "
-                                 "2: not comparable")
-    p.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE",
-                   help="default: results/baselines/mini.json")
-    p.add_argument("--stored", action="store_true",
-                   help="compare, or with --update keep, what is in --results; train nothing")
-    p.add_argument("--update", action="store_true", help="write the baseline anew")
-    p.add_argument("--repeat", default="1,2,1", metavar="THREADS",
-                   help="with --update: a run with each of these numbers of threads; tolerances "
-                        "come from their spread (default %(default)s)")
-    p.add_argument("--note", default="", help="with --update: what a reader must know")
-    p.set_defaults(run=main, seeds=None)
-
-
-def main(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
+    args.baseline = args.baseline or BASELINE
     if args.update:
         return update(args)
     content = baseline.load(args.baseline)

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 
 from aexad.bench.base.errors import UserError, nearest
-from aexad.bench.commands import (
-    audit,
-    benchmark,
-    check,
-    compare,
-    evaluate,
-    export,
-    fetch,
-    figures,
-    methods,
-    own,
-    status,
-    stress,
-    study,
-    table,
-    verify,
-)
 from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.parsers import COMMANDS
 
-COMMANDS = (table, figures, export, compare, evaluate, study, own, audit, check, fetch, verify,
-            status, methods, benchmark, stress)
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 
@@ -41,8 +24,8 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
-    """The parser of all, and those of the commands."""
+def parser(only: str | None = None) -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+    """The parser of all, and those of the commands; only: the one that needs its options."""
     p = Parser(prog=COMMAND, formatter_class=argparse.RawDescriptionHelpFormatter,
                description="Reproduce the tables of 'Explaining Anomalies through Semi-supervised "
                            "Autoencoders' (AE-XAD).",
@@ -50,17 +33,19 @@ def parser() -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
                       f"suite.\nDatasets are looked for in --data-root; where none is there, the "
                       f"embedded suite of\ngenerated images is used, and said.")
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for module in COMMANDS:
-        module.register(commands)
+    for name, command in COMMANDS.items():
+        its_own = commands.add_parser(name, help=command.help, description=command.description)
+        if only in (name, None):
+            command.add_options(its_own)
     return p, commands.choices
 
 
 def understand(words: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command line; UserError with the nearest name for an unknown command."""
-    everything, commands = parser()
     first = words[0] if words else "--help"
-    if not first.startswith("-") and first not in commands:
-        raise UserError(f"unknown command '{first}'{nearest(first, [*commands, 'test'])}")
+    if not first.startswith("-") and first not in COMMANDS:
+        raise UserError(f"unknown command '{first}'{nearest(first, [*COMMANDS, 'test'])}")
+    everything, commands = parser(only=first)
     args, rest = everything.parse_known_args(words or ["--help"])
     if rest:  # argparse itself would point to the help of all commands
         commands[args.command].error(f"unrecognized arguments: {' '.join(rest)}")
@@ -73,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         args = understand(words)
-        return args.run(args)
+        module, _, function = args.run.partition(":")
+        module = importlib.import_module(f"aexad.bench.commands.{module}")  # now, not for --help
+        return getattr(module, function)(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

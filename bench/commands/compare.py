@@ -15,14 +15,15 @@ import pandas as pd
 
 from aexad import methods
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands.options import COMMAND, Request, table_cells, understand, work_options
+from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.request import Request, table_cells, understand
 from aexad.bench.measure import statistics
+from aexad.bench.plan.definitions import TABLES, TableDef
 from aexad.bench.results.external import externals
 from aexad.bench.results.image_rows import per_image
 from aexad.bench.results.store import Store
 from aexad.bench.run.runner import Runner
 from aexad.bench.tables import comparison, grids
-from aexad.bench.tables.build import TABLES, TableDef
 from aexad.bench.tables.comparison import Report
 from aexad.bench.tables.notes import listed, warnings
 
@@ -30,16 +31,9 @@ METRICS = ("auc", "f1", "iou")
 TABLE = "table2"  # whose rows are compared where no others are asked for
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("compare", parents=[work_options()],
-                            help="are methods different? Paired statistics of stored results")
-    p.add_argument("names", nargs="*", metavar="METHOD",
-                   help="two or more, each pair is compared; default: all with stored results")
-    p.set_defaults(run=lambda args: compare(understand(args)))
-
-
-def compare(request: Request) -> int:
+def run(args: argparse.Namespace) -> int:
     """Compare what is stored, print it and write it under results/tables and results/figures."""
+    request = understand(args)
     runner = Runner(request.options)
     definition = _definition(request, runner)
     cells, rows, names = table_cells(request, definition)

@@ -15,33 +15,18 @@ import pandas as pd
 
 from aexad import methods
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands.options import COMMAND, Request, understand, work_options
+from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.request import Request, understand
 from aexad.bench.plan.cells import all_cells
+from aexad.bench.plan.definitions import TABLES
 from aexad.bench.results import external, map_files
 from aexad.bench.run.runner import Runner
 from aexad.bench.tables import render
-from aexad.bench.tables.build import TABLES, build
+from aexad.bench.tables.build import build
 from aexad.datasets.catalog import all_categories
 from aexad.datasets.category import Category, Library, split
 
 TABLE = TABLES["table2"]
-
-
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("evaluate", parents=[work_options()],
-                            help="other tools' heatmaps through the same metrics, beside ours")
-    p.add_argument("folder", nargs="?", metavar="DIR", type=Path, help="float maps, "
-                   "DIR/<dataset>/<category>/<kind>/<image>.npy (.tiff, 16-bit .png); for one "
-                   "category also DIR/<kind>/<image>.npy")
-    p.add_argument("--name", help="the name that --methods will know it by")
-    p.add_argument("--label", help="its name in tables (default: --name)")
-    p.add_argument("--score", choices=map_files.RULES, help="an image's score from its map "
-                   "(default: DIR/scores.csv with columns id, score where it is there, else max)")
-    p.add_argument("--list", action="store_const", const="test", help="print the names of the "
-                   "test images' maps, without extension, and stop")
-    p.add_argument("--list-train", dest="list", action="store_const", const="train",
-                   help="print the training images, and stop")
-    p.set_defaults(run=lambda args: evaluate(understand(args)))
 
 
 @dataclass(frozen=True)
@@ -61,9 +46,9 @@ class Work:
         return f"{self.dataset}/{self.category}"
 
 
-def evaluate(request: Request) -> int:
+def run(args: argparse.Namespace) -> int:
     """Check that every map is there, then read, measure and store, and print the table."""
-    args = request.args
+    request = understand(args)
     library = Library(request.options.data_root, request.options.cache, request.options.threads)
     rows = _rows(request, library)
     if args.list:

@@ -6,27 +6,17 @@ import argparse
 from pathlib import Path
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands.options import check_file, results_folder, results_option
+from aexad.bench.commands.parsers import EXPORTED
+from aexad.bench.commands.request import check_file, results_folder
 from aexad.bench.results.everything import everything
 from aexad.bench.results.store import Store, write_file
 
-FORMATS = ("csv", "parquet")
 
-
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("export", help="everything stored as one table, a row per image and "
-                                           "cell")
-    results_option(p)
-    p.add_argument("--format", choices=FORMATS, help="default: the ending of --out, else csv")
-    p.add_argument("--out", metavar="FILE", help="default: images.csv in the folder of results")
-    p.set_defaults(run=export)
-
-
-def export(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     results = results_folder(args.results)
     ending = Path(args.out).suffix[1:] if args.out else ""
     check_file("--out", args.out)
-    if ending not in FORMATS and args.out and not args.format:
+    if ending not in EXPORTED and args.out and not args.format:
         raise UserError(f"--out {args.out}: name it .csv or .parquet, or give --format")
     kind = args.format or ending or "csv"
     out = Path(args.out) if args.out else results / f"images.{kind}"

@@ -14,7 +14,9 @@ import requests
 
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.base.provenance import REPOSITORY
-from aexad.bench.commands.options import COMMAND, data_root_option, words
+from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.parsers import WEIGHTS
+from aexad.bench.commands.request import words
 from aexad.bench.results.store import read_json, write_json
 from aexad.datasets import folder
 from aexad.datasets.arrange import check_tree, choose, find_categories, lay_out
@@ -24,30 +26,9 @@ from aexad.datasets.sources import SOURCES, Source
 from aexad.datasets.unpack import unpack
 
 WORK = ".fetch"  # below the data root: what is on its way, and the records
-WEIGHTS = "weights"
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("fetch", help="get datasets and pre-trained weights",
-                            description=f"Gets datasets ({', '.join(SOURCES)}; all) and pre-trained"
-                                        f" weights ({WEIGHTS}). An interrupted download continues.")
-    p.add_argument("names", nargs="+", metavar="NAME",
-                   help=f"{', '.join(SOURCES)}, all (datasets), {WEIGHTS}")
-    data_root_option(p)
-    p.add_argument("--accept-licence", action="store_true",
-                   help="accept the datasets' licences, which are shown otherwise; once")
-    p.add_argument("--from", dest="archive", type=Path, metavar="FILE",
-                   help="the dataset's archive, downloaded by hand")
-    p.add_argument("--url", help="another address of the dataset's archive")
-    p.add_argument("--choice", type=Path, metavar="CSV",
-                   help="wood, hazelnut, road: which images, with the columns image,part,kind,mask")
-    p.add_argument("--networks", help=f"{WEIGHTS}: comma-separated (default: all)")
-    p.add_argument("--to", type=Path, metavar="FOLDER",
-                   help=f"{WEIGHTS}: where to (default <data root>/{WEIGHTS})")
-    p.set_defaults(run=main)
-
-
-def main(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     root = Path(args.data_root or os.environ.get("AEXAD_DATA") or REPOSITORY / "data")
     names = list(dict.fromkeys(n for name in args.names
                                for n in (SOURCES if name == "all" else (name,))))

@@ -13,17 +13,15 @@ import pandas as pd
 
 from aexad import methods
 from aexad.bench.base.errors import UserError, nearest
-from aexad.bench.commands.options import Request, table_cells, understand, work_options
+from aexad.bench.commands.request import Request, table_cells, understand
 from aexad.bench.plan.cells import Cell, all_cells
+from aexad.bench.plan.definitions import FIGURES, TableDef
 from aexad.bench.results import image_rows
 from aexad.bench.results.external import externals
 from aexad.bench.results.store import write_file
 from aexad.bench.run.runner import Runner
-from aexad.bench.tables.build import Place, TableDef, build
-from aexad.datasets.catalog import PAPER
+from aexad.bench.tables.build import Place, build
 from aexad.methods.weights import WeightsMissing
-
-COMPARED = ("ae_xad", "fcdd", "bgad")
 
 
 @dataclass(frozen=True)
@@ -194,75 +192,28 @@ def _short(name: str) -> str:
     return name.removeprefix("test/")
 
 
+DRAW: dict[str, Callable[[Work], Iterator[Drawn]]] = {
+    "figure1": draw_steps, "figure2": draw_steps, "figure3": draw_radii,
+    "figure4": draw_thresholds, "figure5": draw_thresholds, "gallery": draw_gallery}
+
+
 # -- the commands --
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A figure of the paper, or the gallery. one_seed, one_place: it shows images, not means; of
-    one category alone. by: whose AUC chooses the images where that is not the first method shown.
-    """
-
-    definition: TableDef
-    draw: Callable[[Work], Iterator[Drawn]]
-    one_seed: bool = False
-    one_place: bool = False
-    by: str | None = None
+def run(args: argparse.Namespace) -> int:
+    return figure(understand(args), args.command)
 
 
-def _kind(name: str, title: str, draw: Callable[[Work], Iterator[Drawn]],
-          names: tuple[str, ...] = COMPARED, metric: str = "auc",
-          datasets: tuple[str, ...] = ("mvtec",), **more: object) -> Kind:
-    return Kind(TableDef(name, title, "standard", names, (metric,), datasets), draw, **more)
-
-
-KINDS = {kind.definition.name: kind for kind in (
-    _kind("figure1", "Figure 1: every step of AE-XAD on an image", draw_steps, ("ae_xad",),
-          one_seed=True, one_place=True),
-    _kind("figure2", "Figure 2: every step of the AE on the same image", draw_steps,
-          ("ae_filtered",), one_seed=True, one_place=True, by="ae_xad"),
-    _kind("figure3", "Figure 3: AUC of AE-XAD against the radius of the filter", draw_radii,
-          ("ae_xad",)),
-    _kind("figure4", "Figure 4: F1 against the threshold", draw_thresholds, metric="f1"),
-    _kind("figure5", "Figure 5: IoU against the threshold", draw_thresholds, metric="iou"),
-    _kind("gallery", "Best, median and worst explained image of each category", draw_gallery,
-          datasets=PAPER, one_seed=True),
-)}
-
-
-def register(commands: argparse._SubParsersAction) -> None:
-    for name, kind in KINDS.items():
-        p = commands.add_parser(name, parents=[work_options()], help=kind.definition.title)
-        p.set_defaults(run=lambda args, name=name: figure(understand(args), name), image=None,
-                       by=None)
-        if kind.one_place:
-            _image_option(p)
-        if kind.one_seed:
-            _by_option(p)
-    p = commands.add_parser("figures", parents=[work_options()], help="all figures and the gallery")
-    p.set_defaults(run=lambda args: figures(understand(args)))
-    _image_option(p)
-    _by_option(p)
-
-
-def _image_option(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--image", metavar="ID", help="a test image, as test/crack/003 (default: the "
-                                                 "one of median AUC)")
-
-
-def _by_option(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--by", metavar="METHOD", help="whose AUC chooses the images (default: the "
-                                                  "first method; in figure2 AE-XAD)")
-
-
-def figures(request: Request) -> int:
+def run_all(args: argparse.Namespace) -> int:
     """All figures; one that can't be drawn does not keep the others from it."""
+    request = understand(args)
     if request.args.dry_run:
         runner = Runner(request.options, request.choice)
-        print(runner.describe([c for name in KINDS for c in _work(request, name, runner).cells()]))
+        works = [_work(request, name, runner) for name in FIGURES]
+        print(runner.describe([cell for work in works for cell in work.cells()]))
         return 0
     status = 0
-    for name in KINDS:
+    for name in FIGURES:
         try:
             status = max(status, figure(request, name))
         except UserError as error:
@@ -285,7 +236,7 @@ def figure(request: Request, name: str) -> int:
     failures = runner.run(cells)
     work.notes.extend(_notes(work))
     drawn = 0
-    for drawn, made in enumerate(KINDS[name].draw(work), 1):
+    for drawn, made in enumerate(DRAW[name](work), 1):
         _write(request, name, made)
     remark = f" [{work.remark}]" if work.remark else ""
     print("\n".join([work.definition.title + remark, *work.notes]))
@@ -297,9 +248,8 @@ def figure(request: Request, name: str) -> int:
 
 
 def _work(request: Request, name: str, runner: Runner) -> Work:
-    args, kind = request.args, KINDS[name]
-    definition = dataclasses.replace(kind.definition,
-                                     scenario=args.scenario or kind.definition.scenario)
+    args, kind = request.args, FIGURES[name]
+    definition = dataclasses.replace(kind.shown, scenario=args.scenario or kind.shown.scenario)
     _, places, names = table_cells(request, definition)
     by = args.by or kind.by or names[0]
     methods.entry(by)
@@ -331,7 +281,7 @@ def _write(request: Request, name: str, made: Drawn) -> None:
     from aexad.bench.figures import style
 
     stem = request.options.results / "figures" / request.stem(
-        name + made.suffix, KINDS[name].definition.scenario)
+        name + made.suffix, FIGURES[name].definition.scenario)
     paths = style.save(made.figure, stem)
     if made.numbers is not None:
         paths.append(stem.with_name(f"{stem.name}.csv"))

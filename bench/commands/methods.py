@@ -8,20 +8,12 @@ import dataclasses
 from tabulate import tabulate
 
 from aexad import methods
-from aexad.bench.commands.options import parameter_options
 from aexad.bench.plan.settings import Settings
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("methods", help="the methods, or the parameters of one")
-    parameter_options(p)
-    p.add_argument("name", nargs="?", help="one method")
-    p.set_defaults(run=lambda args: show_methods(
-        args.name, Settings(args.protocol or "paper", args.epochs, args.set)))
-
-
-def show_methods(name: str | None, settings: Settings) -> int:
+def run(args: argparse.Namespace) -> int:
     """All methods, or all parameters of one with their values under the protocol."""
+    name, settings = args.name, Settings(args.protocol or "paper", args.epochs, args.set)
     if name is None:
         rows = [(n, e.label, e.trained_as or "", (methods.facts(n).__doc__ or "").split("\n")[0])
                 for n, e in methods.entries().items()]

@@ -16,24 +16,22 @@ from threadpoolctl import threadpool_limits
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.npy import read_npy
 from aexad.bench.commands import figures
-from aexad.bench.commands.options import (
-    COMMAND,
+from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.request import (
     Request,
     check_at_least_one,
     device,
-    machine_options,
     table_cells,
     understand,
-    work_options,
 )
 from aexad.bench.commands.table import table
 from aexad.bench.measure import maps
 from aexad.bench.plan.cells import Cell
+from aexad.bench.plan.definitions import TABLES, TableDef
 from aexad.bench.results import image_rows, model
 from aexad.bench.results.store import HEATMAPS, write_file, write_json
 from aexad.bench.run import task
 from aexad.bench.run.runner import Runner
-from aexad.bench.tables.build import TABLES, TableDef
 from aexad.datasets.folder import EXTENSIONS
 from aexad.datasets.images import read_image, read_rgb
 
@@ -43,31 +41,12 @@ BATCH = 64  # images read at a time; a multiple of what methods explain at a tim
 #             images of a folder get the same maps in parts as at once
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("run", parents=[work_options()], help="own images, or a category: "
-                            "table, gallery, overlays and numbers per image")
-    p.set_defaults(run=lambda args: run(understand(args)), image=None,
-                   save_baseline=None)
-    p.add_argument("--by", metavar="METHOD", help="whose AUC chooses the gallery's images "
-                                                  "(default: the first method)")
-    p = commands.add_parser("fit", parents=[work_options()], help="train a method on own images "
-                            "or a category, as a model folder for explain")
-    p.add_argument("--out", type=Path, metavar="DIR", required=True, help="the model folder")
-    p.set_defaults(run=lambda args: fit(understand(args)))
-    p = commands.add_parser("explain", help="heatmaps, overlays, binary maps and scores of images, "
-                                            "by a model of fit")
-    p.add_argument("model", type=Path, metavar="MODEL", help="the model folder")
-    p.add_argument("inputs", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
-    p.add_argument("--out", type=Path, metavar="DIR", required=True, help="where they are written")
-    machine_options(p)
-    p.set_defaults(run=explain)
-
-
 # -- run --
 
 
-def run(request: Request) -> int:
+def run(args: argparse.Namespace) -> int:
     """Table, numbers per image, gallery and overlays of the categories asked for."""
+    request = understand(args)
     if request.rows is None:
         raise UserError("run: needs --data DIR, or --images DIR and --masks DIR, or --categories")
     request = replace(request, options=replace(request.options, keep_maps=True))
@@ -150,8 +129,9 @@ def _heatmaps(cell: Cell, runner: Runner) -> np.ndarray | None:
 # -- fit --
 
 
-def fit(request: Request) -> int:
+def fit(args: argparse.Namespace) -> int:
     """Train one method, let it explain the test images, and write it as a model folder."""
+    request = understand(args)
     cell = _one_cell(request)
     runner = Runner(request.options, request.choice)
     if request.args.dry_run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,22 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands.options import COMMAND, Request, check_file
+from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.request import Request, check_file
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results import baseline
 from aexad.bench.results.store import Store
-
-
-def add_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--save-baseline", metavar="FILE", help="write the cells with their provenance "
-                   "to FILE.json, and a row per image to FILE.parquet")
-    p.add_argument("--note", default="", help="what a reader of that file must know")
-    p.set_defaults(unless_saved=False)
-
-
-def unless_saved_option(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--unless-saved", action="store_true", help="with --save-baseline: what the "
-                   "file has stays in it and is not computed; the rest is added fit by fit")
 
 
 def check_json(option: str, path: str | None) -> None:

@@ -6,19 +6,14 @@ import argparse
 
 from tabulate import tabulate
 
-from aexad.bench.commands.options import Request, table_cells, understand, work_options
+from aexad.bench.commands.request import table_cells, understand
+from aexad.bench.plan.definitions import TABLES
 from aexad.bench.run.runner import Runner
-from aexad.bench.tables.build import TABLES
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("status", parents=[work_options()],
-                            help="what is done, missing and failed")
-    p.set_defaults(run=lambda args: status(understand(args)))
-
-
-def status(request: Request) -> int:
+def run(args: argparse.Namespace) -> int:
     """What is done, missing and failed for every table."""
+    request = understand(args)
     runner = Runner(request.options)
     lines, reasons = [], []
     for definition in TABLES.values():

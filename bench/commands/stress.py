@@ -14,30 +14,14 @@ from tabulate import tabulate
 
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.base.progress import duration
-from aexad.bench.commands.options import check_at_least_one
+from aexad.bench.commands.request import check_at_least_one
 
 BATCH = 1000  # inputs of a target before the next one has its turn
 FIRST = 2000  # inputs of a campaign that is not over when its time is
 OFTEN = 15  # rounds of SIGKILL for one of each other fault
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("stress", help="kills, full disks and hostile input; 1: something was "
-                                           "lost, or did not end in one clear line")
-    p.add_argument("--minutes", type=float, default=0.0, help="how long (default: until --kills "
-                   "and --inputs are done)")
-    p.add_argument("--kills", type=int, default=0, help="SIGKILLs at least")
-    p.add_argument("--inputs", type=int, default=0, help="hostile inputs at least")
-    p.add_argument("--seed", type=int, default=1, help="what is drawn (default 1)")
-    p.add_argument("--only", default="", metavar="NAMES", help="comma-separated targets and faults")
-    p.add_argument("--keep", type=Path, metavar="DIR", help="where inputs that fail are kept "
-                   "(default: a temporary folder, which is named)")
-    p.add_argument("--input", type=Path, metavar="FILE", help="take one kept input through the "
-                   "target of --only, and stop")
-    p.set_defaults(run=main)
-
-
-def main(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     # Imported here, as the readers of everything are: no other command waits for them.
     import torch
 

@@ -13,11 +13,13 @@ from aexad import methods
 from aexad.bench import study
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.commands import saving
-from aexad.bench.commands.options import Request, understand, words, work_options
+from aexad.bench.commands.request import Request, understand, words
 from aexad.bench.measure.statistics import LEVEL, RESAMPLES
+from aexad.bench.plan import open_points
+from aexad.bench.plan.open_points import Choice, Point
 from aexad.bench.plan.settings import Settings
 from aexad.bench.run.runner import Runner
-from aexad.bench.study import Choice, Point, Variant
+from aexad.bench.study import Variant
 from aexad.bench.tables import grids
 from aexad.bench.tables.notes import listed
 from aexad.datasets.catalog import all_categories
@@ -32,23 +34,11 @@ NOTES = (
 )
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("study", parents=[work_options()], help="AE-XAD, or AE, with one open "
-                            "point changed at a time, beside the base and the paper")
-    p.add_argument("--points", help="comma-separated, of: " + "; of --methods ae: ".join(
-        ", ".join(study.points(method)) for method in study.SHOWN))
-    p.add_argument("--explain-only", action="store_true", help="only choices that need no training")
-    p.add_argument("--stored", action="store_true", help="only what is stored, nothing is computed")
-    p.add_argument("--name", help="name of the files (default study, of other methods than AE-XAD "
-                   "study-METHOD)")
-    saving.add_options(p)
-    p.set_defaults(run=lambda args: run(understand(args)))
-
-
-def run(request: Request) -> int:
+def run(args: argparse.Namespace) -> int:
     """Compute every variant's cells, print the table and write it under results/tables."""
-    args, method = request.args, _method(request)
-    default = "study" if method == study.METHOD else f"study-{method}"
+    request = understand(args)
+    method = _method(request)
+    default = "study" if method == open_points.METHOD else f"study-{method}"
     name = default if args.name is None else args.name
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise UserError(f"--name '{name}': expected letters, digits, _, - and .")
@@ -102,12 +92,12 @@ def _places(request: Request) -> list[tuple[str, str]]:
 
 def _method(request: Request) -> str:
     """The one method whose open points are asked for."""
-    names = words(request.args.methods) or [study.METHOD]
+    names = words(request.args.methods) or [open_points.METHOD]
     for name in names:
-        if methods.trained_as(name) not in study.SHOWN:
+        if methods.trained_as(name) not in open_points.SHOWN:
             raise UserError(f"--methods {name}: has no open points to study"
-                            f"{nearest(name, study.SHOWN)}")
-        if name not in study.SHOWN:
+                            f"{nearest(name, open_points.SHOWN)}")
+        if name not in open_points.SHOWN:
             raise UserError(f"--methods {name}: is trained as {methods.trained_as(name)}; its open "
                             f"points are those of --methods {methods.trained_as(name)}")
     if len(names) > 1:
@@ -119,12 +109,12 @@ def _method(request: Request) -> str:
 def _changed(request: Request, method: str) -> Iterator[tuple[Point, Choice, Settings]]:
     """The base with one point changed, in the order of the points."""
     args, base = request.args, request.settings
-    known = study.points(method)
+    known = open_points.points(method)
     wanted = [w.strip() for w in (args.points or "").split(",") if w.strip()] or list(known)
     for name in wanted:
         if name in known:
             continue
-        other = next((p.method for p in study.POINTS if p.name == name), None)
+        other = next((p.method for p in open_points.POINTS if p.name == name), None)
         if other:
             raise UserError(f"--points: '{name}' is an open point of {other}, not of {method}; "
                             f"study it with --methods {other}")

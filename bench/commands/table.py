@@ -12,41 +12,27 @@ import pandas as pd
 from aexad import methods
 from aexad.bench.base.errors import UserError
 from aexad.bench.commands import saving
-from aexad.bench.commands.options import Request, table_cells, understand, work_options
+from aexad.bench.commands.request import Request, table_cells, understand
 from aexad.bench.plan.cells import Cell
+from aexad.bench.plan.definitions import TABLES, TableDef
 from aexad.bench.results.image_rows import per_image
 from aexad.bench.results.store import Store
 from aexad.bench.run import alone
 from aexad.bench.run.runner import Runner
 from aexad.bench.tables import emissions, render, winrates
-from aexad.bench.tables.build import TABLES, Table, TableDef, build
+from aexad.bench.tables.build import Table, build
 
 FILE_WIDTH = 250  # columns, where the output goes to a file
 PAPER_TABLES = tuple(TABLES[f"table{n}"] for n in range(1, 10))
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    for name, definition in TABLES.items():
-        p = commands.add_parser(name, parents=[work_options()], help=definition.title)
-        saving.add_options(p)
-        saving.unless_saved_option(p)
-        if definition.about_emissions:
-            _emissions_option(p)
-        p.set_defaults(run=lambda args, d=definition: table(understand(args), d))
-    p = commands.add_parser("tables", parents=[work_options()],
-                            help="Tables 1 to 9, one after another")
-    _emissions_option(p)
-    p.set_defaults(run=lambda args: tables(understand(args)), save_baseline=None)
+def run(args: argparse.Namespace) -> int:
+    return table(understand(args), TABLES[args.command])
 
 
-def _emissions_option(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--emissions", choices=("stored", "strict"), default="stored",
-                   help="strict: train again, alone, what was measured beside other fits or not at "
-                        "all; nothing else changes (default stored)")
-
-
-def tables(request: Request) -> int:
+def run_all(args: argparse.Namespace) -> int:
     """All tables of the paper. What can be checked is checked for all before the first fit."""
+    request = understand(args)
     wanted = [definition for definition in PAPER_TABLES
               if definition.shows != "winrates" or _pairs(request, definition)]
     if len(wanted) < len(PAPER_TABLES):

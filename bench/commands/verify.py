@@ -8,33 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands.options import (
-    COMMAND,
-    check_at_least_one,
-    chosen_rows,
-    data_root,
-    data_root_option,
-    selection_options,
-    threads_option,
-)
+from aexad.bench.commands.options import COMMAND
+from aexad.bench.commands.request import check_at_least_one, chosen_rows, data_root
 from aexad.bench.paper.audit.printed import facts
 from aexad.datasets import folder
 from aexad.datasets.catalog import DATASETS, PAPER, all_categories
 from aexad.datasets.verify import Finding, Report, different_counts, verify
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("verify", help="which datasets are there, complete and sound",
-                            description="Looks at every file; exit status 0: nothing wrong, 1: "
-                                        "faults. Without --datasets and --categories it looks at "
-                                        "what is there; with them, what is missing is a fault.")
-    data_root_option(p)
-    selection_options(p)
-    threads_option(p)
-    p.set_defaults(run=main)
-
-
-def main(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     check_at_least_one("threads", args.threads)
     root = data_root(args.data_root)
     asked = chosen_rows(args.datasets, args.categories)

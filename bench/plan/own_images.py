@@ -30,17 +30,6 @@ DRAW = 40  # which: always the same, as in published datasets; --seeds draws the
 FORMAT = 1  # of the layout in the cache; part of its name
 
 
-def add_options(p: argparse._ActionsContainer) -> None:
-    """The options that give one's own images."""
-    p.add_argument("--data", metavar="DIR", help="own images in MVTec layout: DIR/train/good, "
-                   "DIR/test/<defect>, DIR/ground_truth/<defect>")
-    p.add_argument("--images", metavar="DIR", help="own images in one folder, with --masks")
-    p.add_argument("--masks", metavar="DIR", help="their masks, named as the images; an image "
-                   "without a mask, or with a black one, is normal")
-    p.add_argument("--data-name", metavar="NAME", help="what own images are called in results "
-                   "(default: their folder's name)")
-
-
 def chosen(args: argparse.Namespace, cache: Path) -> Dataset | None:
     """The dataset that the options give, None where they give none. UserError for folders that
     are not what they should be."""

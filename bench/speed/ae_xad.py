@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from aexad.bench.speed.case import SIZE, Case, images, nchw
-from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, AutoEncoder, Decoder, PlainAE
-from aexad.methods.ae_xad_vit import AEXADViT, ViTExplain, ViTFit
+from aexad.methods.ae_xad import AEXAD, AutoEncoder, Decoder, PlainAE
+from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFit
+from aexad.methods.ae_xad_vit import AEXADViT
+from aexad.methods.ae_xad_vit_params import ViTExplain, ViTFit
 from aexad.methods.augment import Augmented
 from aexad.methods.base import Context, TrainingSet
 

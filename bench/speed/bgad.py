@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from aexad.bench.speed.ae_xad import tensors
 from aexad.bench.speed.case import SIZE, Case, images, nchw
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, level_masks
+from aexad.methods.bgad import BGAD, boundary, focal_weights, level_masks
+from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.flows import Block, Flow, position_codes
 
 SEED = 7  # of the positions' order, the same on both sides

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from aexad.bench.speed.ae_xad import tensors
 from aexad.bench.speed.case import SIZE, Case, images, nchw
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.fcdd import FCDD, FCDDExplain, FCDDFit, add_noise, crop, jitter
+from aexad.methods.fcdd import FCDD, add_noise, crop, jitter
+from aexad.methods.fcdd_params import FCDDExplain, FCDDFit
 from aexad.methods.receptive import fields, gaussian_window
 
 SEED = 7  # of the augmentation, the same on both sides

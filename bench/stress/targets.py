@@ -21,6 +21,7 @@ from aexad.bench.commands.check import cells_of
 from aexad.bench.measure import regression
 from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.plan.cells import all_cells
+from aexad.bench.plan.definitions import TABLES
 from aexad.bench.plan.settings import PROTOCOLS, Settings
 from aexad.bench.results import baseline, image_rows, map_files, model, store
 from aexad.bench.results.store import Store
@@ -29,7 +30,7 @@ from aexad.bench.run.runner import Runner
 from aexad.bench.run.task import Options
 from aexad.bench.stress import mutate, seeds
 from aexad.bench.tables import render
-from aexad.bench.tables.build import TABLES, build
+from aexad.bench.tables.build import build
 from aexad.datasets.images import marks_something, read_image, read_mask, read_rgb
 from aexad.methods.weights import read_state
 

@@ -10,7 +10,8 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from aexad.bench.paper.printed_tables import win_rate
-from aexad.bench.tables.build import Cell, Row, Table, TableDef
+from aexad.bench.plan.definitions import TableDef
+from aexad.bench.tables.build import Cell, Row, Table
 from aexad.bench.tables.notes import (
     Footnotes,
     Place,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from aexad.bench.commands import cli, options
+from aexad.bench.commands import cli, request as requests
 from aexad.bench.figures import curves, stored
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.settings import Settings
@@ -92,7 +92,7 @@ def test_figure3_is_what_a_fixed_radius_gives(stock, monkeypatch):
 def test_a_few_images_get_the_maps_of_the_whole_test_set(kept, name):
     root, results = kept
     words = ["table2", "--data-root", str(root), "--results", str(results), *TINY, *BOTTLE]
-    request = options.understand(cli.understand(words))
+    request = requests.understand(cli.understand(words))
     settings = Settings("smoke", sets=["data.size=32"])
     [cell] = all_cells(settings, [name], [("mvtec", "bottle")], "standard", [40])
     runner = Runner(request.options)

@@ -24,7 +24,7 @@ from aexad.bench.results import image_rows as rows, shapes
 from aexad.bench.run import checkpoint
 from aexad.bench.stress import seeds
 from aexad.datasets import images
-from aexad.methods.bgad import BGADFit
+from aexad.methods.bgad_params import BGADFit
 
 from conftest import make_category
 

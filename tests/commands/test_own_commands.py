@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands import cli, options
+from aexad.bench.commands import cli, request as requests
 from aexad.bench.measure import maps
 from aexad.bench.plan import own_images
 from aexad.bench.results import model
@@ -121,8 +121,8 @@ def test_a_failing_method_is_tried_once_and_the_others_are_shown(kept, tmp_path,
 def test_a_job_brings_the_images_along_to_a_process_that_knows_nothing(kept, tmp_path):
     words = ["fit", "--data", str(kept / "plates"), "--results", str(tmp_path / "r"), *TINY,
              "--methods", "ae_xad", "--out", str(tmp_path / "m"), "--epochs", "1"]
-    request = options.understand(cli.understand(words))
-    [cell], _, _ = options.table_cells(request, _table())
+    request = requests.understand(cli.understand(words))
+    [cell], _, _ = requests.table_cells(request, _table())
     own_images.register(None)
     assert task.run(task.Job(cell.fit, (cell,), request.options, "1/1")) == []
     assert cell_of(tmp_path / "r", "ae_xad").exists()

@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.speed.ae_xad import NaiveAutoEncoder, naive_loss
-from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, PlainAE, reduction
+from aexad.methods.ae_xad import AEXAD, PlainAE, reduction
+from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFit
 from aexad.methods.base import Context, TrainingDiverged
 from aexad.methods.weights import Weights
 

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from aexad.bench.base.errors import UserError
 from aexad.bench.commands import cli
 from aexad.bench.paper.printed_tables import published
-from aexad.methods.ae_xad_vit import TRANSFORMERS, AEXADViT, ViTExplain, ViTFit
+from aexad.methods.ae_xad_vit import TRANSFORMERS, AEXADViT
+from aexad.methods.ae_xad_vit_params import ViTExplain, ViTFit
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.weights import Weights, WeightsMissing
 

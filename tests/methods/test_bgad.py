@@ -16,7 +16,8 @@ from aexad.bench.results.store import Store
 from aexad.bench.run import task
 from aexad.methods import bgad
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, learning_rate
+from aexad.methods.bgad import BGAD, boundary, focal_weights, learning_rate
+from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.weights import Weights
 

@@ -17,7 +17,8 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.plan.settings import Settings
 from aexad.methods import fcdd
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.fcdd import FCDD, MINMAX, FCDDExplain, FCDDFit
+from aexad.methods.fcdd import FCDD
+from aexad.methods.fcdd_params import MINMAX, FCDDExplain, FCDDFit
 from aexad.methods.vision import torchvision
 from aexad.methods.weights import Weights
 

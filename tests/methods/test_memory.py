@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from aexad.bench.results.store import read_json
-from aexad.methods.ae_xad import AEXAD, AEExplain, AEFit, AEXADFit, Decoder, PlainAE
+from aexad.methods.ae_xad import AEXAD, Decoder, PlainAE
+from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFit
 from aexad.methods.base import Context
 from aexad.methods.fcdd import FCDD
 

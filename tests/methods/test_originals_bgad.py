@@ -9,7 +9,8 @@ import torch
 from aexad.methods import bgad
 from aexad.methods.augment import Augmented
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.bgad import BGAD, BGADExplain, BGADFit, boundary, focal_weights, level_masks
+from aexad.methods.bgad import BGAD, boundary, focal_weights, level_masks
+from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.flows import Flow, position_codes
 
 from originals import boxed, drawn, error, load, spread_tensors

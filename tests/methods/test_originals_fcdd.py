@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.fcdd import FCDD, FCDDExplain, FCDDFit, lcn
+from aexad.methods.fcdd import FCDD, lcn
+from aexad.methods.fcdd_params import FCDDExplain, FCDDFit
 from aexad.methods.receptive import Field, fields, gaussian_matrix
 
 from conftest import training_set

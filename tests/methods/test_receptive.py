@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from aexad.methods.base import Context
-from aexad.methods.fcdd import FCDD, FCDDExplain, FCDDFit
+from aexad.methods.fcdd import FCDD
+from aexad.methods.fcdd_params import FCDDExplain, FCDDFit
 from aexad.methods.receptive import Field, fields, gaussian_matrix, gaussian_window
 
 

@@ -6,19 +6,20 @@ import pandas as pd
 import pytest
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands.options import table_cells, understand, work_options
+from aexad.bench.commands import cli
+from aexad.bench.commands.request import table_cells, understand
 from aexad.bench.measure import metrics
+from aexad.bench.plan.definitions import TABLES
 from aexad.bench.results import image_rows
 from aexad.bench.results.store import Store
-from aexad.bench.tables.build import TABLES
 
 from running import BOTTLE, TINY, run
 
 
 def cells_of(root, results, *words):
     """Cells of table1's methods on mvtec/bottle, as the command line asks for them."""
-    args = work_options().parse_args(["--data-root", str(root), "--results", str(results), *TINY,
-                                      *BOTTLE, *words])
+    args = cli.understand(["table1", "--data-root", str(root), "--results", str(results), *TINY,
+                           *BOTTLE, *words])
     return table_cells(understand(args), TABLES["table1"])[0]
 
 

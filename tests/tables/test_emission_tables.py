@@ -7,8 +7,9 @@ import math
 import pandas as pd
 import pytest
 
+from aexad.bench.plan.definitions import TABLES
 from aexad.bench.tables import emissions
-from aexad.bench.tables.build import TABLES, build
+from aexad.bench.tables.build import build
 
 from test_tables import BOTTLE, CABLE, GREY, LABELS, PILL, cells, note, record
 

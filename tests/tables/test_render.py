@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from aexad.bench.paper.printed_tables import published
+from aexad.bench.plan.definitions import TABLES
 from aexad.bench.tables import emissions, render, winrates
-from aexad.bench.tables.build import TABLES, Cell, Row, Table, build
+from aexad.bench.tables.build import Cell, Row, Table, build
 from aexad.datasets.catalog import PAPER, all_categories
 
 LABELS = {"ae": "AE", "ae_filtered": "AE∪F", "ae_xad_raw": "AE-XAD∖F", "ae_xad": "AE-XAD",

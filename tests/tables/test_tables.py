@@ -7,7 +7,8 @@ import math
 import pandas as pd
 import pytest
 
-from aexad.bench.tables.build import TABLES, TableDef, build
+from aexad.bench.plan.definitions import TABLES, TableDef
+from aexad.bench.tables.build import build
 
 LABELS = {"ae_xad": "AE-XAD", "fcdd": "FCDD", "bgad": "BGAD"}
 AUC = TableDef("table2", "Title", "standard", ("ae_xad", "fcdd", "bgad"), ("auc",), ("mvtec",))

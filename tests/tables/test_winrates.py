@@ -8,8 +8,8 @@ import pytest
 
 from aexad.bench.measure import metrics
 from aexad.bench.measure.names import A_VALUES
+from aexad.bench.plan.definitions import TABLES
 from aexad.bench.tables import winrates
-from aexad.bench.tables.build import TABLES
 from aexad.datasets.catalog import PAPER, all_categories
 
 from test_tables import BOTTLE, CABLE, GREY, LABELS, PILL, note, record
