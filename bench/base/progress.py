@@ -27,13 +27,15 @@ class Progress:
         print(f"{self.label}: {text}", file=self.stream, flush=True)
 
     def epoch(self, done: int, total: int, loss: float) -> None:
-        """`done` epochs of `total` are finished, the last with this mean loss."""
+        """`done` epochs of `total` are finished, the last with this mean loss. total 0: nobody has
+        said how many there are."""
         now = time.monotonic()
         if self._began is None:  # the first epoch holds one-off work; time counts from its end
             self._began = (now, done)
         elapsed, counted = now - self._began[0], done - self._began[1]
-        left = f", {duration(elapsed / counted * (total - done))} left" if counted else ""
-        text = f"epoch {done}/{total}, loss {loss:.4g}{left}"
+        known = counted and total
+        left = f", {duration(elapsed / counted * (total - done))} left" if known else ""
+        text = f"epoch {done}{f'/{total}' if total else ''}, loss {loss:.4g}{left}"
         if self.moving:
             line = f"{self.label}: {text}"
             print("\r" + line.ljust(self._width), end="", file=self.stream, flush=True)

@@ -35,6 +35,14 @@ def test_plain_lines_are_few_and_tell_everything(monkeypatch):
                      label + "epoch 4/4, loss 25, 0 s left", label + "trained"]
 
 
+def test_where_nobody_says_how_many_epochs_there_are_none_are_shown():
+    stream = io.StringIO()
+    shown = Progress("x", stream, moving=True)
+    for done in (1, 2):
+        shown.epoch(done, 0, 3.0)
+    assert stream.getvalue() == "\rx: epoch 1, loss 3\rx: epoch 2, loss 3"
+
+
 def test_on_a_terminal_one_line_moves(monkeypatch):
     text = epochs(True, monkeypatch)
     assert text.count("\n") == 1 and text.count("\r") == 6  # 4 epochs, then cleared
