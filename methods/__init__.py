@@ -1,37 +1,13 @@
 """The methods, by name. Adding one is a file with its class and a line in REGISTRY; packages
-installed beside this one can add theirs through the entry-point group `aexad_bench.methods`
-(name = "module:Class")."""
+installed beside this one can add theirs (methods/plug_ins.py)."""
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
-from typing import Any
 
 from aexad.bench.base.errors import UserError, nearest
-
-GROUP = "aexad_bench.methods"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One method. target: "module:Class", imported when it is used.
-
-    facts: "module:Class" of what is known of it without its networks, which target's class
-    inherits: parameters, version and skip; where there is none, target's class itself is asked.
-    trained_as: the method whose fit it explains, where it has no training of its own.
-    fit, explain: what it changes in its class's (in that method's) parameters.
-    """
-
-    label: str
-    target: str
-    trained_as: str | None = None
-    explain: dict[str, Any] = field(default_factory=dict)
-    fit: dict[str, Any] = field(default_factory=dict)
-    facts: str | None = None
-
+from aexad.methods import plug_ins
+from aexad.methods.entry import Entry, import_object
 
 AE = {"target": "aexad.methods.ae_xad:PlainAE", "facts": "aexad.methods.ae_xad_params:PlainAEFacts"}
 AE_XAD = {"target": "aexad.methods.ae_xad:AEXAD", "facts": "aexad.methods.ae_xad_params:AEXADFacts"}
@@ -54,15 +30,19 @@ REGISTRY: dict[str, Entry] = {
 @cache
 def entries() -> dict[str, Entry]:
     """Our methods and those of installed plug-ins; a plug-in can't take one of our names."""
-    plugins = {p.name: Entry(p.name, p.value) for p in entry_points(group=GROUP)}
-    return {**plugins, **REGISTRY}
+    return {**plug_ins.find()[0], **REGISTRY}
 
 
 def entry(name: str) -> Entry:
-    """The entry of a method; UserError with the nearest name for an unknown one."""
-    if name not in entries():
-        raise UserError(f"unknown method '{name}'{nearest(name, entries())}")
-    return entries()[name]
+    """The entry of a method; UserError with the nearest name for an unknown one, with the reason
+    for a plug-in's that can't be imported."""
+    if name in entries():
+        return entries()[name]
+    broken = plug_ins.find()[1]
+    if name in broken:
+        raise UserError(f"method '{name}': cannot import {broken[name].target} "
+                        f"({broken[name].reason}); `methods` says more")
+    raise UserError(f"unknown method '{name}'{nearest(name, entries())}")
 
 
 def load(name: str) -> type:
@@ -77,9 +57,8 @@ def facts(name: str) -> type:
 
 
 def _import(name: str, target: str) -> type:
-    module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return import_object(target)
     except (ImportError, AttributeError) as error:
         raise UserError(f"method '{name}': cannot import {target} ({error})") from None
 

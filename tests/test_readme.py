@@ -16,6 +16,13 @@ from conftest import REPOSITORY, make_category
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
+def recipe() -> tuple[str, str]:
+    """A plug-in's code and entry, as the README has them, for a module mean_image_package."""
+    [code] = re.findall(r"```python\n(.*?)```", README, re.S)
+    [entry] = re.findall(r"^    ENTRY = (Entry\(.*?\))$", README, re.M)
+    return code, entry.replace("my_package.mean_image", "mean_image_package")
+
+
 @pytest.fixture
 def written_down(tmp_path, monkeypatch):
     """The README's method and dataset, added as it says."""

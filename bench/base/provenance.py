@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,12 +20,14 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow")
 def libraries() -> dict[str, str]:
     """Versions of the libraries that results depend on."""
     found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return found | {name: _version(name) for name in LIBRARIES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
 
 
 @cache
@@ -59,7 +62,10 @@ def _processor() -> str:
     return "cpu: " + (platform.processor() or platform.machine())
 
 
-def collect(device: torch.device, threads: int) -> dict[str, Any]:
-    """Everything that two comparable results should have in common, and the commit."""
-    return {"commit": commit(), "libraries": libraries(), "device": device_name(device),
+def collect(device: torch.device, threads: int, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything that two comparable results should have in common, and the commit. more: packages
+    that a method of somebody else's names as its own; their versions stand apart, as two methods
+    need not have them in common."""
+    stated = {"method_libraries": {name: _version(name) for name in more}} if more else {}
+    return stated | {"commit": commit(), "libraries": libraries(), "device": device_name(device),
             "threads": threads, "system": platform.platform()}

@@ -14,7 +14,7 @@ PARAMS = Each(dict, Maybe((str, int, float, bool)))
 READING = {"kwh": Number(0), "grams": Number(0), "seconds": Number(0), "country": str, "mode": str,
            "codecarbon": str, "shared": bool, "problem": Maybe(str)}
 ORIGIN = {"commit": Maybe(str), "device": Maybe(str), "threads": Maybe(int),
-          "libraries": Each(dict, str)}
+          "libraries": Each(dict, str), "method_libraries": Maybe(Each(dict, str), absent=True)}
 DECLARED_FIT = {"method": str, "version": int, "dataset": str, "category": str, "scenario": str,
                 "seed": Number(0, 2**32 - 1), "params": PARAMS, "data": PARAMS}
 DECLARED_CELL = {"fit": str, "method": str, "metrics": int, "params": PARAMS,

@@ -228,7 +228,8 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Spl
             "emissions": meter.reading().as_dict(),
             "n_train": {"normal": len(data.normals), "anomalous": len(data.anomalies)},
             "vanished": left_out,
-            "provenance": provenance.collect(ctx.device, options.threads),
+            "provenance": provenance.collect(ctx.device, options.threads,
+                                             methods.entry(fit.method).libraries),
             "data_sha256": category.digest, "weights_sha256": ctx.weights.used}
 
 
@@ -249,7 +250,8 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     ctx.store.save_cell(cell, table, {
         "declared": cell.declared(), "fit": cell.fit.declared(), "numbers": numbers,
         "emissions": meter.reading().as_dict(),
-        "provenance": provenance.collect(ctx.device, options.threads),
+        "provenance": provenance.collect(ctx.device, options.threads,
+                                         methods.entry(cell.method).libraries),
         "data_sha256": category.digest, "weights_sha256": ctx.weights.used,
     }, explanation.heatmaps if options.keep_maps else None)
 

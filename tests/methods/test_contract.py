@@ -108,16 +108,3 @@ def test_unknown_method_and_broken_plug_in(monkeypatch):
     with pytest.raises(UserError, match="method 'gone': cannot import no.such.module:Class"):
         methods.load("gone")
     methods.entries.cache_clear()
-
-
-def test_plug_ins_come_from_the_entry_points(monkeypatch):
-    class Point:
-        name, value = "theirs", "aexad.methods.ae_xad:AEXAD"
-
-    def points(group):
-        return [Point] if group == "aexad_bench.methods" else []
-
-    monkeypatch.setattr(methods, "entry_points", points)
-    methods.entries.cache_clear()
-    assert methods.load("theirs").__name__ == "AEXAD" and "ae_xad" in methods.entries()
-    methods.entries.cache_clear()
