@@ -194,6 +194,8 @@ def _methods(p: argparse.ArgumentParser) -> None:
 def _benchmark(p: argparse.ArgumentParser) -> None:
     threads_option(p)
     p.add_argument("--methods", help="comma-separated (default: all that have a reference)")
+    p.add_argument("--startup", action="store_true", help="instead: the CPU seconds of commands "
+                   "that compute nothing, and their dearest imports")
     p.add_argument("--no-memory", action="store_true", help="leave out the memory (minutes each)")
     p.add_argument("--out", type=Path, metavar="FILE", help="write the numbers to a JSON file")
 

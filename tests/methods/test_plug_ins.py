@@ -33,8 +33,9 @@ class Site:
             f"[aexad_bench.methods]\n{name} = {name}_package:{value}\n")
 
     def call(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-P", "-m", "aexad.bench", *words], text=True,
-                              capture_output=True, env={**os.environ, "PYTHONPATH": str(self.place)})
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "aexad.bench", *words], capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(self.place)})
 
 
 @pytest.fixture
