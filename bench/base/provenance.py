@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from aexad.bench.base.places import ROOT
+
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow")
 
 
@@ -33,9 +34,13 @@ def _version(name: str) -> str:
 @cache
 def commit() -> str:
     """The git commit of this code, with '+changes' when tracked files differ from it,
-    other than results: a baseline that was just saved is no change of the code."""
+    other than results: a baseline that was just saved is no change of the code. The version where
+    it was installed without git's files; git itself would look for some in the folders above."""
+    if not (ROOT / ".git").exists():
+        return _version("aexad-bench")
+
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(REPOSITORY), *words], capture_output=True,
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True,
                               text=True, check=True).stdout.strip()
     try:
         changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!results")

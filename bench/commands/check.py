@@ -13,7 +13,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.base.provenance import REPOSITORY
+from aexad.bench.base.places import BASELINES, CHECKOUT
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import Request, understand, words
 from aexad.bench.commands.saving import check_json
@@ -26,7 +26,7 @@ from aexad.bench.results.store import Store
 from aexad.bench.run.runner import Runner
 from aexad.datasets.catalog import DATASETS, all_categories
 
-BASELINE = REPOSITORY / "results" / "baselines" / "mini.json"
+BASELINE = BASELINES / "mini.json"
 NOT_COMPARABLE = 2
 CATEGORIES = ("fabric", "wood", "part")
 # What the baseline in the repository watches, in less than five minutes on two cores: BGAD takes
@@ -135,6 +135,9 @@ def compare(entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> in
 def update(args: argparse.Namespace) -> int:
     """Run everything once for each of --repeat, and write numbers (of the first run) with the
     tolerances that the runs' spread gives; or take what is stored for the one run."""
+    if args.baseline == BASELINE and not CHECKOUT:
+        raise UserError("--update: the default is a file of the installed package; name one of "
+                        "yours with --baseline")
     check_json("--baseline", str(args.baseline))
     args.protocol = args.protocol or "mini"
     request = understand(args)

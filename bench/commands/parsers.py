@@ -153,7 +153,7 @@ def _audit(p: argparse.ArgumentParser) -> None:
 
 def _check(p: argparse.ArgumentParser) -> None:
     p.add_argument("--baseline", type=Path, metavar="FILE",
-                   help="default: results/baselines/mini.json")
+                   help="default: mini.json of results/baselines, which is part of the package")
     p.add_argument("--stored", action="store_true",
                    help="compare, or with --update keep, what is in --results; train nothing")
     p.add_argument("--update", action="store_true", help="write the baseline anew")

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from aexad import methods
+from aexad.bench.base import places
 from aexad.bench.base.errors import UserError, nearest
-from aexad.bench.base.provenance import REPOSITORY
 from aexad.bench.measure.energy import check_country
 from aexad.bench.plan import own_images
 from aexad.bench.plan.cells import Cell, all_cells
@@ -51,7 +51,7 @@ class Request:
 def understand(args: argparse.Namespace) -> Request:
     """Check every option before anything runs (UserError)."""
     root = data_root(args.data_root)
-    cache = Path(os.environ.get("AEXAD_CACHE", REPOSITORY / ".cache"))
+    cache = Path(os.environ.get("AEXAD_CACHE") or places.cache())
     mine = own_images.chosen(args, cache)
     own_images.register(mine)
     rows = own_images.rows(mine) if mine else chosen_rows(args.datasets, args.categories)
@@ -85,12 +85,12 @@ def data_root(given: str | None) -> Path:
     if dataset:  # MVTec's wood and hazelnut would pass for the datasets of these names
         raise UserError(f"{option}: holds categories of {dataset} themselves; give the folder that "
                         f"{DATASETS[dataset].folders[0]}/ is in")
-    return Path(asked) if asked else REPOSITORY / "data"
+    return Path(asked) if asked else places.DATA
 
 
 def results_folder(given: str | None) -> Path:
     """The folder of the results, which need not be there; UserError where it can't be a folder."""
-    results = Path(given or os.environ.get("AEXAD_RESULTS", REPOSITORY / "results"))
+    results = Path(given or os.environ.get("AEXAD_RESULTS") or places.RESULTS)
     check_folder("--results", results)
     return results
 

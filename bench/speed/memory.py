@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from aexad import methods
-from aexad.bench.base.provenance import REPOSITORY
+from aexad.bench.base.places import RESULTS
 from aexad.bench.speed.case import SIZE
 from aexad.methods.base import Context, TrainingSet
 
@@ -86,9 +86,10 @@ def watch(name: str, n: int, size: int, scratch: Path, in_epochs: float) -> dict
 def peak(name: str, threads: int, n: int = N_IMAGES, size: int = SIZE,
          in_epochs: float = IN_EPOCHS) -> dict[str, float]:
     """`watch` in a process of its own."""
-    command = [sys.executable, "-m", "aexad.bench.speed.memory", name, "--threads", str(threads),
-               "--images", str(n), "--size", str(size), "--in-epochs", str(in_epochs)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    command = [sys.executable, "-P", "-m", "aexad.bench.speed.memory", name,
+               "--threads", str(threads), "--images", str(n), "--size", str(size),
+               "--in-epochs", str(in_epochs)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{name}: measuring its memory failed: {done.stderr.strip()[-500:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -104,7 +105,8 @@ def main() -> None:
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     # beside the results: /tmp is memory on some machines
-    with tempfile.TemporaryDirectory(dir=REPOSITORY / "results") as scratch:
+    RESULTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=RESULTS) as scratch:
         found = watch(args.method, args.images, args.size, Path(scratch), args.in_epochs)
     print(json.dumps(found), flush=True)
     os._exit(0)  # the training's thread may be in the middle of a step

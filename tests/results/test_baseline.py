@@ -116,7 +116,7 @@ def test_a_saved_baseline_is_no_change_of_the_code(tmp_path, monkeypatch):
     kept.write_text("1"), code.write_text("1")
     for words in (["init"], ["add", "."], ["commit", "-m", "x"]):
         git(*words)
-    monkeypatch.setattr(provenance, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
     said = []
     for changed in (kept, code):
         changed.write_text("2")

@@ -18,6 +18,8 @@ from aexad.bench.run.engines.work import work
 from aexad.bench.run.engines.workers import Workers
 from aexad.bench.run.task import Job, Options
 
+from conftest import REPOSITORY
+
 
 class Gone(Exception):
     pass
@@ -192,17 +194,35 @@ def test_what_makes_a_worker_unfit(options, tmp_path):
     assert "does not see the runner's store" in probe.objection(mine, options)
 
 
-def test_the_digest_of_the_code_changes_with_any_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe.provenance, "REPOSITORY", tmp_path)
+def test_the_digest_of_the_code_changes_with_any_file(tmp_path):
+    packages = {"aexad": tmp_path, "aexad.bench": tmp_path / "bench", "aexad.m": tmp_path / "m"}
     seen = set()
-    for path, text in [("bench/a.py", "1"), ("bench/a.py", "2"), ("methods/x/b.py", "2"),
-                       ("bench/t.json", "{}"), ("datasets/a.py", "")]:
+    for path, text in [("bench/a.py", "1"), ("bench/a.py", "2"), ("m/x/b.py", "2"),
+                       ("bench/t.json", "{}"), ("bench/b.py", ""), ("a.py", "")]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-        seen.add(probe.code.__wrapped__())
-    assert len(seen) == 5
+        seen.add(probe.digest_of(packages))
+    assert len(seen) == 6
     (tmp_path / "bench/a.pyc").write_text("no source")
-    assert probe.code.__wrapped__() in seen
+    assert probe.digest_of(packages) in seen
+
+
+def test_the_digest_is_the_same_wherever_a_package_lies(tmp_path):
+    for path in ("one/aexad/bench/a.py", "two/aexad/b.py", "two/bench/a.py", "one/aexad/b.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("1")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert (probe.digest_of({"aexad": one / "aexad", "aexad.bench": one / "aexad" / "bench"})
+            == probe.digest_of({"aexad": two / "aexad", "aexad.bench": two / "bench"}))
+
+
+def test_all_of_our_code_is_in_the_digest(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(probe, "digest_of", asked.update)
+    probe.code.__wrapped__()
+    assert all((REPOSITORY / name.removeprefix("aexad.")).samefile(folder)
+               for name, folder in asked.items())
+    assert asked.keys() == {"aexad", "aexad.bench", "aexad.methods", "aexad.datasets"}
 
 
 @pytest.mark.parametrize("words, message", [

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import torch
 
-from aexad.bench.base import provenance
+from aexad.bench.base import places, provenance
 from aexad.bench.results.store import write_file
 from aexad.bench.run.task import Options
 
-PACKAGES = ("aexad", "bench", "methods", "datasets")
+PACKAGES = ("aexad", "aexad.bench", "aexad.methods", "aexad.datasets")
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ def surroundings(options: Options) -> Iterator[Surroundings]:
 def objection(runner: Surroundings, options: Options) -> str | None:
     """Why this process is not fit for the runner's work, with the remedy; None where it is."""
     if code() != runner.code:
-        return (f"other code: {provenance.REPOSITORY} at {provenance.commit()}, the runner's is "
-                f"at {runner.commit}; start the worker anew, from the same checkout")
+        return (f"other code: {places.ROOT} at {provenance.commit()}, the runner's is at "
+                f"{runner.commit}; start the worker anew, from the same checkout")
     mine = libraries()
     for name in sorted(mine.keys() | runner.libraries.keys()):
         here, there = mine.get(name, "absent"), runner.libraries.get(name, "absent")
         if here != there:
             return (f"{name} {here}, the runner has {there}; start the worker with the runner's "
-                    f".venv")
+                    f"environment")
     if not runner.mark.exists():
         return (f"does not see the runner's store {runner.mark.parent}; results have to be on a "
                 f"file system that all share, at the same path")
@@ -69,13 +70,20 @@ def objection(runner: Surroundings, options: Options) -> str | None:
 
 @cache
 def code() -> str:
-    """SHA-256 of the source files, those not committed included."""
+    """SHA-256 of our source files, those not committed included."""
+    return digest_of({name: Path(import_module(name).__file__).parent for name in PACKAGES})
+
+
+def digest_of(packages: Mapping[str, Path]) -> str:
+    """SHA-256 of the source files below the folders of packages, and of their names. The folder of
+    one may lie in that of another."""
+    files = {f"{name.replace('.', '/')}/{path.relative_to(folder).as_posix()}": path
+             for name, folder in packages.items() for path in folder.rglob("*")
+             if path.suffix in (".py", ".json")}
     digest = hashlib.sha256()
-    for path in sorted(p for package in PACKAGES
-                       for p in (provenance.REPOSITORY / package).rglob("*")
-                       if p.suffix in (".py", ".json")):
-        digest.update(f"{path.relative_to(provenance.REPOSITORY)}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for name in sorted(files):
+        digest.update(f"{name}\0".encode())
+        digest.update(hashlib.sha256(files[name].read_bytes()).digest())
     return digest.hexdigest()
 
 
