@@ -4,9 +4,10 @@
 # ./reproduce.sh test [PYTEST OPTION...]  run the test suite
 # ./reproduce.sh --help                   list the commands
 #
-# The first call makes a virtual environment with the versions pinned in setup.cfg;
-# it is made again only when setup.cfg (or the Python version) changes. Paths in options
-# are relative to where you are; paths given to 'test' are relative to the repository.
+# The first call makes a virtual environment with the versions pinned in setup.cfg and
+# constraints.txt; it is made again only when these, pyproject.toml or the Python version
+# change, and never while something runs in it. Paths in options are relative to where you
+# are; paths given to 'test' are relative to the repository.
 #
 # Environment variables:
 #   PYTHON            the Python (3.11 or later) that makes the environment
@@ -37,22 +38,43 @@ die() { say "reproduce.sh: $*"; exit 1; }
 
 # -- is the environment there and current? ---------------------------------------------
 
-# What an environment is made from: setup.cfg, byte for byte, and the Python version.
-# (Without the patch level: an environment survives a patch update of its Python.)
+sources=("$repo/setup.cfg" "$repo/pyproject.toml" "$repo/constraints.txt")
+
+# What an environment is made from, three lines: the sources, byte for byte, and the Python
+# version (without the patch level: an environment survives a patch update of its Python);
+# where it lies, which its programs know; the checkout that is installed in it.
+# 'stamp PYTHON 8' prints nothing: it fails unless this is what file descriptor 8 says, the
+# environment's .ready, and locks that file, shared, for as long as it is open: until the
+# command ends that this script becomes. (No links: it was removed or replaced meanwhile.)
 # Here and below, -I keeps the caller's directory and PYTHONPATH out of the set-up.
 stamp() {
-    "$1" -I -c 'import hashlib, sys
-with open(sys.argv[1], "rb") as f:
-    print(hashlib.sha256(f.read()).hexdigest(), sys.implementation.cache_tag)' \
-        "$repo/setup.cfg" 2>/dev/null
+    "$1" -I -c 'import fcntl, hashlib, os, sys
+venv, repo, *sources, ready = map(os.fsencode, sys.argv[1:])
+digests = [hashlib.sha256(open(path, "rb").read()).hexdigest() for path in sources]
+made_from = os.fsencode(" ".join((*digests, sys.implementation.cache_tag)))
+made_from = b"\n".join((made_from, os.path.realpath(venv), repo, b""))
+if not ready:
+    sys.stdout.buffer.write(made_from)
+elif os.read(8, 1 << 20) != made_from:
+    sys.exit(1)
+else:
+    try:
+        fcntl.flock(8, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(1)
+    except OSError:
+        pass  # no locks on this file system
+    sys.exit(not os.fstat(8).st_nlink)' "$venv" "$repo" "${sources[@]}" "${2:-}" 2>/dev/null
 }
 
 ready() {
-    local made_from
-    [[ -f $venv/.ready ]] || return 1
-    made_from=$(<"$venv/.ready")
-    [[ $(stamp "$venv/bin/python") == "$made_from" ]] || return 1
-    [[ -z ${PYTHON:-} || $(stamp "$PYTHON") == "$made_from" ]]
+    { exec 8<"$venv/.ready"; } 2>/dev/null || return 1
+    if stamp "$venv/bin/python" 8 &&
+        [[ -z ${PYTHON:-} || $(stamp "$PYTHON") == "$(<"$venv/.ready")" ]]; then
+        return 0
+    fi
+    exec 8<&-
+    return 1
 }
 
 # -- making it -------------------------------------------------------------------------
@@ -119,13 +141,14 @@ remove_venv() {
 }
 
 building=       # what is being done to $venv; empty while it can be left as it is
+keep=           # what is left of it when that fails is good for the next call
 interrupted=
 on_exit() {
     local status=$?
     trap '' HUP INT TERM
     stop_child
     if [[ -n $building ]]; then
-        remove_venv || true
+        [[ -n $keep ]] || remove_venv || true
         if [[ -n $interrupted ]]; then
             say "reproduce.sh: interrupted while $building; the next call starts again."
         else
@@ -144,23 +167,70 @@ on_signal() {
 # The lock belongs to the open file, so it goes away with the last process that has it:
 # no lock is ever stale, and a pip that outlives a killed script still holds it.
 # Python takes it because not every system has flock(1).
-lock_venv() {
-    local take='import fcntl, sys
+take='import fcntl, sys
 try:
-    fcntl.flock(9, fcntl.LOCK_EX | (fcntl.LOCK_NB if sys.argv[1:] else 0))
+    fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX | (fcntl.LOCK_NB if sys.argv[2:] else 0))
 except BlockingIOError:
     sys.exit(75)
 except OSError as error:
     print(f"reproduce.sh: going on without a lock: {error}", file=sys.stderr)'
+lock_venv() {
     local status=0
     exec 9>>"$lock"
-    "$runner" -I -c "$take" no-wait || status=$?
+    "$runner" -I -c "$take" 9 no-wait || status=$?
     if ((status == 75)); then
         say "Waiting for another call to finish setting up $venv..."
-        supervise "$runner" -I -c "$take"
+        supervise "$runner" -I -c "$take" 9
     elif ((status)); then
         exit "$status"
     fi
+}
+
+# What runs in an environment has its .ready locked (see 'stamp').
+nobody_in_venv() {
+    local status=0
+    [[ -f $venv/.ready ]] || return 0
+    exec 8>>"$venv/.ready"
+    "$runner" -I -c "$take" 8 no-wait || status=$?
+    ((status != 75)) || die "$venv has to be changed, but something of the checkout" \
+        "$(tail -n 1 -- "$venv/.ready") runs in it: wait for its end, or name another" \
+        "environment in AEXAD_VENV."
+    ((status == 0)) || exit "$status"
+}
+
+mark_ready() {
+    printf '%s\n' "$1" >"$venv/.ready.new"
+    mv -f -- "$venv/.ready.new" "$venv/.ready"
+}
+
+pip_install() {
+    supervise "$venv/bin/python" -I -m pip install --disable-pip-version-check --no-input \
+        --progress-bar off "$@"
+}
+
+# Whether only the checkout is another than the environment was made for; says which, if so.
+made_for_another() {
+    local made_from now
+    [[ -f $venv/.ready ]] || return 1
+    made_from=$(<"$venv/.ready")
+    now=$(stamp "${PYTHON:-$venv/bin/python}") || return 1
+    [[ ${made_from%$'\n'*} == "${now%$'\n'*}" && $made_from != "$now" ]]
+}
+
+# Everything but the project itself is there; setuptools, too, so that nothing is downloaded.
+replace_checkout() {
+    local made_from
+    say "$venv is of the checkout $(tail -n 1 -- "$venv/.ready");" \
+        "installing $repo in its place..."
+    made_from=$(stamp "$venv/bin/python")
+    : >"$log"
+    keep=1
+    building='installing the project (pip)'
+    mark_ready "${made_from%$'\n'*}"$'\n(none)'    # half-installed must not look ready
+    pip_install --no-deps --no-build-isolation --editable "$repo"
+    mark_ready "$made_from"
+    building=
+    keep=
 }
 
 build() {
@@ -170,6 +240,8 @@ build() {
         [[ -n $(ls -A -- "$venv") ]]; then
         die "AEXAD_VENV=$venv holds something else: remove it, or name another place."
     fi
+    [[ ! -f $venv/.ready ]] ||
+        say "$venv was made from other versions, or elsewhere: it is made anew."
     say "Setting up $venv (once, about 1-2 minutes, 1.7 GB; more if torch comes with CUDA)..."
     : >"$log"
     building='removing the old environment'
@@ -183,12 +255,10 @@ build() {
     # One command: torch, torchvision and timm have to be resolved together. Not in strict mode,
     # whose links would not follow the mapping of folders in setup.cfg.
     building='installing the project and what it needs (pip)'
-    supervise "$venv/bin/python" -I -m pip install --disable-pip-version-check --no-input \
-        --progress-bar off --editable "$repo[test]"
+    pip_install --constraint "$repo/constraints.txt" --editable "$repo[test]"
 
     building='marking the environment as ready'
-    printf '%s\n' "$made_from" >"$venv/.ready.new"
-    mv -f -- "$venv/.ready.new" "$venv/.ready"
+    mark_ready "$made_from"
     building=
     say "Set up in $SECONDS s."
 }
@@ -204,12 +274,19 @@ set_up() {
     trap 'on_signal 2' INT
     trap 'on_signal 15' TERM
     lock_venv
-    ready || build      # another call may have made it while this one waited
+    if ! ready; then    # another call may have made it while this one waited
+        nobody_in_venv
+        if made_for_another; then replace_checkout; else build; fi
+        exec 8>&-
+        ready || die "$venv was changed meanwhile: run the command again."
+    fi
     exec 9>&-
     trap - EXIT HUP INT TERM
 }
 
-[[ -f $repo/setup.cfg ]] || die "there is no setup.cfg in $repo."
+for source in "${sources[@]}"; do
+    [[ -f $source ]] || die "there is no $source."
+done
 ready || set_up
 [[ ${AEXAD_SETUP_ONLY:-} != 1 ]] || exit 0
 

@@ -18,7 +18,9 @@ REPO = Path(__file__).resolve().parents[1]
 # What the bench of the copy does: tell how it was called, and exit as told.
 BENCH = """\
 import os, sys
-print(os.getpid(), os.getcwd(), os.environ["AEXAD_COMMAND"], *sys.argv[1:], sep="\\n")
+print(os.getpid(), os.getcwd(), os.environ["AEXAD_COMMAND"], *sys.argv[1:], sep="\\n", flush=True)
+if "--wait" in sys.argv:
+    sys.stdin.readline()
 sys.exit(int(os.environ.get("BENCH_STATUS", "0")))
 """
 
@@ -32,7 +34,7 @@ case "$1 $2 $3" in
     mkdir -p "$4/bin" && cp "$0" "$4/bin/python"
     exit ;;
 *" -m pip")
-    echo $$ >>"$FAKE_PIP_CALLS"
+    echo $$ "$*" >>"$FAKE_PIP_CALLS"
     echo "what pip says"
     [ -z "$FAKE_PIP_SLEEP" ] || sleep "$FAKE_PIP_SLEEP"
     exit "${{FAKE_PIP_STATUS:-0}}" ;;
@@ -77,6 +79,7 @@ class Copy:
         (self.root / "backend.py").write_text(BACKEND)
         (self.root / "pyproject.toml").write_text(PYPROJECT)
         self.cwd.mkdir()
+        (self.root / "constraints.txt").touch()
         self.script = Path(shutil.copy2(REPO / "reproduce.sh", self.root))
         self.require("")
         python = self.executable(tmp_path / "fake python", FAKE_PYTHON)
@@ -100,12 +103,12 @@ class Copy:
             f"[options]\ninstall_requires ={lines}\n\n[options.extras_require]\ntest =\n"
         )
 
-    def start(self, *args: str, script: str | None = None, **env: str) -> subprocess.Popen:
+    def start(self, *args: str, script: Path | str | None = None, **env: str) -> subprocess.Popen:
         return subprocess.Popen(
             [script or self.script, *args],
             cwd=self.cwd,
             env=self.env | env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -125,7 +128,7 @@ class Copy:
         """The process ids of the calls of the fake pip."""
         if not self.pip_calls_file.exists():
             return []
-        return [int(pid) for pid in self.pip_calls_file.read_text().split()]
+        return [int(line.split()[0]) for line in self.pip_calls_file.read_text().splitlines()]
 
     def wait_for_pip(self) -> int:
         return wait_for(self.pip_calls)[-1]
@@ -174,6 +177,110 @@ def test_sets_up_once_until_setup_cfg_changes(copy: Copy) -> None:
     assert copy.call("x").returncode == 0
     assert len(copy.pip_calls()) == 2
     assert not (copy.venv / "left from before").exists()
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_sets_up_again_when_what_it_is_made_from_changes(copy: Copy, name: str) -> None:
+    assert copy.call("x").returncode == 0
+    with open(copy.root / name, "a") as file:
+        file.write("# changed\n")
+    changed = copy.call("x")
+    assert changed.returncode == 0
+    assert f"{copy.venv} was made from other versions, or elsewhere: it is made anew" in (
+        changed.stderr)
+    assert copy.call("x").stderr == "" and len(copy.pip_calls()) == 2
+
+
+def test_what_is_required_by_what_is_required_is_pinned_too(copy: Copy) -> None:
+    assert copy.call("x").returncode == 0
+    constraints = f"--constraint {copy.root}/constraints.txt"
+    assert f"{constraints} --editable {copy.root}[test]" in copy.pip_calls_file.read_text()
+
+
+@pytest.mark.parametrize("name", ["setup.cfg", "pyproject.toml", "constraints.txt"])
+def test_a_checkout_that_lacks_a_file(copy: Copy, name: str) -> None:
+    (copy.root / name).unlink()
+    result = copy.call("x")
+    assert result.returncode == 1 and f"there is no {copy.root}/{name}." in result.stderr
+
+
+# -- several checkouts, and what runs in an environment --
+
+
+@pytest.fixture
+def other(copy: Copy, tmp_path: Path) -> Path:
+    """Another checkout with the same versions; both have the environment `shared`."""
+    copy.env["AEXAD_VENV"] = str(tmp_path / "shared")
+    return shutil.copytree(copy.root, tmp_path / "other") / "reproduce.sh"
+
+
+def running(copy: Copy, **options) -> subprocess.Popen:
+    """A command that runs until its standard input is closed."""
+    process = copy.start("x", "--wait", **options)
+    while process.stdout.readline() not in ("--wait\n", ""):
+        pass
+    assert process.poll() is None
+    return process
+
+
+def test_a_moved_checkout_gets_its_environment_anew(copy: Copy) -> None:
+    assert copy.call("x").returncode == 0
+    (copy.venv / "left from before").touch()
+    moved = copy.root.rename(copy.root.with_name("moved"))
+    copy.env["FAKE_INSTALLED"] = str(moved)
+    result = copy.call("x", script=moved / "reproduce.sh")
+    assert result.returncode == 0, result.stderr
+    assert f"{moved}/.venv was made from other versions, or elsewhere" in result.stderr
+    assert not (moved / ".venv" / "left from before").exists()
+
+
+def test_another_checkout_is_put_in_place_of_the_first(copy: Copy, other: Path) -> None:
+    assert copy.call("x").returncode == 0
+    venv = Path(copy.env["AEXAD_VENV"])
+    (venv / "left from before").touch()
+    for checkout, before in ((other.parent, copy.root), (copy.root, other.parent)):
+        result = copy.call("x", script=checkout / "reproduce.sh")
+        assert result.returncode == 0
+        assert result.stderr == (f"{venv} is of the checkout {before}; installing {checkout} in "
+                                 f"its place...\n")
+        [*_, last] = copy.pip_calls_file.read_text().splitlines()
+        assert last.endswith(f"--no-deps --no-build-isolation --editable {checkout}")
+        assert copy.call("x", script=checkout / "reproduce.sh").stderr == ""
+    assert (venv / "left from before").exists() and len(copy.pip_calls()) == 3
+
+
+def test_a_checkout_half_put_in_place_is_not_trusted(copy: Copy, other: Path) -> None:
+    assert copy.call("x").returncode == 0
+    failed = copy.call("x", script=other, FAKE_PIP_STATUS="3")
+    assert failed.returncode == 3
+    assert "failed while installing the project (pip), status 3" in failed.stderr
+    assert "installing" in copy.call("x").stderr
+    assert len(copy.pip_calls()) == 3  # the environment was not made again
+
+
+def test_an_environment_is_not_changed_while_another_checkout_runs_in_it(
+    copy: Copy, other: Path
+) -> None:
+    assert copy.call("x").returncode == 0
+    runs, beside = running(copy), running(copy)
+    result = copy.call("x", script=other)
+    assert result.returncode == 1 and len(copy.pip_calls()) == 1
+    [line] = result.stderr.splitlines()
+    assert f"something of the checkout {copy.root} runs in it: wait for its end, or name" in line
+    assert copy.call("x").returncode == 0  # its own checkout still may
+    assert runs.communicate()[1] == beside.communicate()[1] == ""
+    assert copy.call("x", script=other).returncode == 0
+
+
+def test_an_environment_is_not_removed_while_something_runs_in_it(copy: Copy) -> None:
+    assert copy.call("x").returncode == 0
+    runs = running(copy)
+    copy.require("something==1")
+    result = copy.call("x")
+    assert result.returncode == 1 and "runs in it: wait for its end" in result.stderr
+    assert (copy.venv / ".ready").exists()
+    runs.communicate()
+    assert copy.call("x").returncode == 0 and len(copy.pip_calls()) == 2
 
 
 def test_called_through_a_symlink(copy: Copy) -> None:
