@@ -281,7 +281,7 @@ def _write(request: Request, name: str, made: Drawn) -> None:
     from aexad.bench.figures import style
 
     stem = request.options.results / "figures" / request.stem(
-        name + made.suffix, FIGURES[name].definition.scenario)
+        name + made.suffix, FIGURES[name].shown.scenario)
     paths = style.save(made.figure, stem)
     if made.numbers is not None:
         paths.append(stem.with_name(f"{stem.name}.csv"))
