@@ -45,7 +45,7 @@ def find() -> tuple[dict[str, Entry], dict[str, Broken]]:
         torchvision_cure.install()
         try:
             usable[point.name] = _entry(point)
-        except Exception as error:  # a stranger's module may raise anything; it is told
+        except Exception as error:  # noqa: BLE001  a stranger's module may raise anything; it is told
             reason = str(error).split("\n")[0]
             broken[point.name] = Broken(point.value, f"{type(error).__name__}: {reason}",
                                         _old_imports(error.__traceback__))

@@ -6,11 +6,11 @@ import configparser
 import re
 
 import pytest
-from make_constraints import HEAD, required
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from conftest import REPOSITORY
+from make_constraints import HEAD, required
 
 
 @pytest.fixture(scope="module")

@@ -32,4 +32,4 @@ def test_what_it_has_and_what_it_has_not():
     assert {"bench", "datasets", "methods", "__version__"} <= set(dir(aexad))
     assert aexad.__version__[0].isdigit()
     with pytest.raises(AttributeError, match="module 'aexad' has no attribute 'metods'"):
-        aexad.metods
+        _ = aexad.metods

@@ -355,7 +355,7 @@ def test_killed_set_up_is_not_trusted(copy: Copy) -> None:
     following = copy.start("x")
     line = following.stderr.readline()
     os.killpg(os.getpgid(pip), signal.SIGKILL)
-    out, err = following.communicate(timeout=60)
+    _, err = following.communicate(timeout=60)
     assert "Waiting for another call" in line
     assert following.returncode == 0, err
     assert len(copy.pip_calls()) == 2

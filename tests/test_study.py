@@ -40,7 +40,7 @@ def test_each_variant_changes_the_fields_of_one_point_and_no_others(protocol, me
     points = open_points.points(method)
     for v in others:
         fit, explain, data = (differing(one(v.settings), one(base.settings)) for one in (
-            lambda s: s.fit(method), lambda s: s.explain(v.method), lambda s: s.data))
+            lambda s: s.fit(method), lambda s, v=v: s.explain(v.method), lambda s: s.data))
         metrics = {f"metrics.{name}" for name in differing(v.settings.metrics,
                                                            base.settings.metrics)}
         owned = ({text.partition("=")[0] for c in points[v.point].choices for text in c.sets}
@@ -168,8 +168,7 @@ def test_what_could_not_be_computed_says_why(done, tmp_path, monkeypatch, capsys
         " ".join(shown.split()))
 
 
-def test_without_images_nothing_is_written(done, tmp_path, capsys):
-    _, words = done
+def test_without_images_nothing_is_written(tmp_path, capsys):
     assert cli.main(["study", "--data-root", str(tmp_path), "--results", str(tmp_path / "r"), *TINY,
                      *BOTTLE]) == 2
     assert f"{tmp_path}: no data of the categories asked for" in capsys.readouterr().err
@@ -211,7 +210,7 @@ def test_the_plain_ae_has_points_of_its_own_shown_with_and_without_the_filter(
 
 
 def test_mistakes_are_one_line(done, capsys):
-    results, words = done
+    _, words = done
     for more, message in [(("--points", "reductoin"), "did you mean 'reduction'?"),
                           (("--name", "../x"), "--name '../x': expected letters"),
                           (("--name", ""), "--name '': expected letters"),

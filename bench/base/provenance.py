@@ -72,5 +72,5 @@ def collect(device: torch.device, threads: int, more: Sequence[str] = ()) -> dic
     that a method of somebody else's names as its own; their versions stand apart, as two methods
     need not have them in common."""
     stated = {"method_libraries": {name: _version(name) for name in more}} if more else {}
-    return stated | {"commit": commit(), "libraries": libraries(), "device": device_name(device),
+    return {**stated, "commit": commit(), "libraries": libraries(), "device": device_name(device),
             "threads": threads, "system": platform.platform()}

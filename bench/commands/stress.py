@@ -72,7 +72,7 @@ def _fuzz(readers: Sequence, args: argparse.Namespace, until: float, keep: Path,
     from aexad.bench.stress import fuzz
 
     counts = [fuzz.Count(t.name) for t in readers]
-    wanted = dict((t.name, n) for t, n in fuzz.shares(readers, args.inputs or FIRST))
+    wanted = {t.name: n for t, n in fuzz.shares(readers, args.inputs or FIRST)}
     rest = True
     while readers and (rest or time.monotonic() < until):
         rest = False

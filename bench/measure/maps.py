@@ -44,7 +44,7 @@ def mean_std(h: ArrayLike) -> tuple[float, float]:
     """
     h = as_float_map(h)
     flat = h.reshape(-1)
-    blocks = [flat[i : i + _BLOCK] for i in range(0, flat.size, _BLOCK)]
+    blocks = [flat[i:i + _BLOCK] for i in range(0, flat.size, _BLOCK)]
     mu = sum(float(b.sum(dtype=np.float64)) for b in blocks) / flat.size
     # Rounding can push the mean of a constant map just outside its range; then every pixel would
     # count as above the threshold.

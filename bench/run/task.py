@@ -160,7 +160,7 @@ def run(job: Job, guard: Callable[[], None] = lambda: None) -> list[str]:
             return _run(job, store, progress)
         except (UserError, Lost):
             raise
-        except Exception as error:  # whatever a method does wrong: kept, shown, tried again
+        except Exception as error:  # noqa: BLE001  a method's fault: kept, shown, tried again
             if store.fit_info(fit) is None:  # a finished training is never written over
                 store.save_failure(fit, _failure(error))
             progress.say(f"failed: {_one_line(error)}")
@@ -195,7 +195,7 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
                     options)
         except (UserError, Lost):
             raise
-        except Exception as error:  # as above; the fit itself is kept
+        except Exception as error:  # noqa: BLE001  as above; the fit itself is kept
             store.save_failure(cell, _failure(error))
             failures.append(f"{progress.label} {cell.method}: {_one_line(error)}")
             progress.say(f"{cell.method} failed: {_one_line(error)}")

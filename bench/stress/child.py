@@ -45,7 +45,7 @@ class Child:
             if prepare:
                 prepare()
             status = cli.main(list(words))
-        except BaseException:
+        except BaseException:  # noqa: BLE001  a child that ends here ends with its status
             traceback.print_exc()
         finally:
             sys.stdout.flush(), sys.stderr.flush()

@@ -136,7 +136,7 @@ def outcome(target: Target, content: bytes) -> str:
         happened = "accepted"
     except UserError as error:
         lines, happened = [str(error)], "refused"
-    except Exception:  # whatever it is: this is what is looked for
+    except Exception:  # noqa: BLE001  whatever it is: this is what is looked for
         return traceback.format_exc().strip().splitlines()[-1] + "\n" + traceback.format_exc()
     for line in lines:
         if not line.isprintable() or not 10 < len(line) < LONGEST:

@@ -91,7 +91,7 @@ def of_text(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
         at = rng.randrange(len(text) + 1)
         piece = rng.choice((rng.choice(NASTY_TEXTS), chr(rng.randrange(0x20, 0x250)),
                             rng.choice(seeds).decode()))
-        name, equals, value = text.partition("=")
+        name, _, value = text.partition("=")
         text = rng.choice((text[:at] + piece + text[at + len(piece):],
                            text[:at] + piece + text[at:], text[:at],
                            f"{name}={piece}", f"{piece}={value}"))

@@ -50,7 +50,7 @@ def test_images_and_masks_are_turned_as_exif_says(tmp_path, orientation):
     path = with_exif(tmp_path / "a.png", RGB, orientation)
     turned = TURNS[orientation](RGB)
     assert np.array_equal(images.read_rgb(path), turned)
-    small, shape = images.read_image(path, 9, "nearest")
+    _, shape = images.read_image(path, 9, "nearest")
     assert shape == turned.shape[1::-1]
     mask = with_exif(tmp_path / "m.png", (RGB[..., 0] > 99).astype(np.uint8), orientation)
     read = images.read_mask(mask, 9, shape, 127, False)

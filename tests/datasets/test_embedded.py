@@ -17,7 +17,7 @@ DEFECTS = [(name, kind) for name, kinds in suite.CATEGORIES.items() for kind in 
 INDEXES = range(embedded.TEST_DEFECT)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def rendered(category: str, kind: str, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A test image, its clean rendering and its mask; kept, as several tests look at them."""
     return embedded.render(category, kind, index, "test")

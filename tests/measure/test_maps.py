@@ -31,7 +31,7 @@ def runs_of(lines, min_run=1):
 
 def square(size, side, value=1.0, at=2):
     e = np.zeros((size, size), dtype=np.float32)
-    e[at : at + side, at : at + side] = value
+    e[at:at + side, at:at + side] = value
     return e
 
 
@@ -220,7 +220,7 @@ def test_radius_where_a_direction_without_runs_is_nan():
 def test_radius_segments_differ_on_a_diagonal_staircase():
     e = np.zeros((64, 64), dtype=np.float32)
     for i in range(10):
-        e[10 + i, 10 + i : 12 + i] = 1  # runs of 2; one component 11 wide, 10 high
+        e[10 + i, 10 + i:12 + i] = 1  # runs of 2; one component 11 wide, 10 high
     assert maps.filter_radius(e) == 1
     assert maps.filter_radius(e, segments="components") == 5
     assert maps.filter_radius(e, segments="components", aggregate="min") == 5

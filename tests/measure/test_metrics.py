@@ -31,7 +31,7 @@ def draw_set(seed, n=6, size=24, levels=None):
     for m in masks[2:]:
         for _ in range(rng.integers(1, 4)):
             y, x = rng.integers(0, size - 6, 2)
-            m[y : y + rng.integers(1, 7), x : x + rng.integers(1, 7)] = True
+            m[y:y + rng.integers(1, 7), x:x + rng.integers(1, 7)] = True
     h = (rng.standard_t(2, masks.shape) ** 2 + masks * rng.random() * 3).astype(np.float32)
     if levels is not None:
         h = np.minimum(np.floor(h), levels).astype(np.float32)

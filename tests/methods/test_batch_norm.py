@@ -40,8 +40,8 @@ def test_statistics_gradients_and_output_are_those_of_float64(batch):
 def test_a_frozen_layer_moves_its_statistics_as_float64_does(batch):
     """Without gradients: two batches, the second with other statistics."""
     layers = nn.BatchNorm2d(16).double(), accurate(nn.BatchNorm2d(16)).requires_grad_(False)
-    x = batch[0]
-    for x in (x, 3 * x.flip(2) + 1):
+    first = batch[0]
+    for x in (first, 3 * first.flip(2) + 1):
         exact, found = layers[0](x.double()), layers[1](x)
         assert off({"y": found}, {"y": exact.detach()})["y"] < 3e-6
         assert found.is_contiguous(memory_format=torch.channels_last) and layers[1].training

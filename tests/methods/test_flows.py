@@ -63,7 +63,7 @@ def test_log_determinant_is_the_jacobians():
     logdet = made(u.double(), codes, where)[1]
     for i in range(3):
         jacobian = torch.autograd.functional.jacobian(
-            lambda row: made(row[None], codes, where[i:i + 1])[0][0], u[i].double())
+            lambda row, i=i: made(row[None], codes, where[i:i + 1])[0][0], u[i].double())
         sign, size = torch.linalg.slogdet(jacobian)
         assert sign == 1 and logdet[i].item() == pytest.approx(size.item(), rel=1e-6)
 

@@ -161,7 +161,7 @@ def test_all_masks_black_is_said_by_the_reader(tmp_path):
 
 def test_options_that_do_not_go_together(tmp_path, capsys):
     place = make_category(tmp_path / "data" / "mine")
-    images, masks = two_folders(tmp_path / "set")
+    images, _ = two_folders(tmp_path / "set")
     for words, said in (
             (("--data", str(place), "--images", str(images)), "give --data DIR, or both"),
             (("--images", str(images)), "give --data DIR, or both"),

@@ -77,7 +77,7 @@ def kill_an_owner(results: Path, pattern: str, after: int = 0, pids: tuple = ())
             again = look(folder)
             if again and again.owner["pid"] == pid:
                 os.kill(pid, signal.SIGKILL)
-                wait_for(lambda: again.dead)
+                wait_for(lambda owner=again: owner.dead)
                 return pid
             os.kill(pid, signal.SIGCONT)
         return None
@@ -95,7 +95,7 @@ class Killer(threading.Thread):
     def run(self) -> None:
         try:
             self.do()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  the test raises it
             self.error = error
             traceback.print_exc()
             _thread.interrupt_main()  # the test would wait for ever for what was to be killed

@@ -96,7 +96,7 @@ def test_images_behind_the_test_sets_threshold(root, tmp_path, scenario):
     counted = maps[(images.label == 1) | (scenario == "standard")].astype(np.float64)
     threshold = np.float32(counted.mean() + counted.std())
     category = Library(root, tmp_path).load("mvtec", "bottle", DataParams(size=32))
-    masks = {id_: mask for id_, mask in zip(category.ids, category.masks)}
+    masks = dict(zip(category.ids, category.masks))
     for row, heatmap in zip(images.itertuples(), maps):
         if row.label:
             mask, above = masks[row.id], heatmap > threshold

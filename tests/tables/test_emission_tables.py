@@ -86,7 +86,7 @@ def test_trade_offs_are_per_seed_and_infinite_where_nothing_is_found():
     made = table5(emitted(grams=2.0, auc=0.5), emitted(seed=41, grams=4.0, auc=0.8),
                   emitted(method="fcdd", grams=1.0, auc=1.0),
                   emitted(method="bgad", grams=1.0, auc=0.0), name="table7")
-    (ours, f1, iou), fcdd, bgad = made.rows[0].cells
+    (ours, f1, _), fcdd, bgad = made.rows[0].cells
     assert ours.value == pytest.approx((2.0 + 4.0 * 0.2 / 0.8) / 2)  # of 2 and 1
     assert ours.std == pytest.approx(1 / math.sqrt(2))
     assert f1.value == pytest.approx((2.0 * 3 + 4.0 * 0.6 / 0.4) / 2)  # record: f1 = auc / 2

@@ -73,7 +73,7 @@ def check_tradeoffs(tables: Tables, table: str) -> Check:
 def _explained(tables: Tables, table: str, off: list[Number]
                ) -> dict[tuple[str, str], tuple[dict[str, Interval], Interval]]:
     """(row, method) with a disagreeing score -> E that each metric implies, and their overlap."""
-    emissions, quality = MADE_OF[table]
+    _, quality = MADE_OF[table]
     found = {}
     for row, method in dict.fromkeys((number.row, number.method) for number in off):
         implied = {
