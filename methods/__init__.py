@@ -4,10 +4,14 @@ installed beside this one can add theirs (methods/plug_ins.py)."""
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from aexad.bench.base.errors import UserError, nearest
 from aexad.methods import plug_ins
 from aexad.methods.entry import Entry, import_object
+
+if TYPE_CHECKING:  # it imports torch
+    from aexad.methods.base import Facts, Method
 
 AE = {"target": "aexad.methods.ae_xad:PlainAE", "facts": "aexad.methods.ae_xad_params:PlainAEFacts"}
 AE_XAD = {"target": "aexad.methods.ae_xad:AEXAD", "facts": "aexad.methods.ae_xad_params:AEXADFacts"}
@@ -45,18 +49,18 @@ def entry(name: str) -> Entry:
     raise UserError(f"unknown method '{name}'{nearest(name, entries())}")
 
 
-def load(name: str) -> type:
+def load(name: str) -> type[Method]:
     """The class of a method, imported now, with its networks."""
     return _import(name, entry(name).target)
 
 
-def facts(name: str) -> type:
+def facts(name: str) -> type[Facts]:
     """What is known of a method without its networks: a class that has fit_params, explain_params,
     version, and perhaps skip (methods/base.py)."""
     return _import(name, entry(name).facts or entry(name).target)
 
 
-def _import(name: str, target: str) -> type:
+def _import(name: str, target: str) -> Any:
     try:
         return import_object(target)
     except (ImportError, AttributeError) as error:

@@ -129,12 +129,16 @@ class Context:
         self.losses.append(float(loss))
 
 
-class Method(Protocol):
-    """The interface of an adapter; see the module's docstring."""
+class Facts(Protocol):
+    """What is known of a method without its networks."""
 
     fit_params: type
     explain_params: type
     version: int
+
+
+class Method(Facts, Protocol):
+    """The interface of an adapter; see the module's docstring."""
 
     def __init__(self, fit: Any, explain: Any, ctx: Context) -> None: ...
     def fit(self, train: TrainingSet) -> None: ...

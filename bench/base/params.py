@@ -15,7 +15,7 @@ from aexad.bench.base.errors import UserError
 _ALWAYS = object()
 
 
-def param(default: Any, doc: str, *, choices: tuple | None = None,
+def param(default: Any, doc: str, *, choices: tuple[Any, ...] | None = None,
           low: float | None = None, high: float | None = None, before: Any = _ALWAYS) -> Any:
     """A dataclass field. `doc` says unit and source; `choices`, `low`, `high` bound its values.
 
@@ -32,7 +32,7 @@ def declared(values: Any) -> dict[str, Any]:
             if (value := getattr(values, field.name)) != field.metadata.get("before", _ALWAYS)}
 
 
-def parse(owner: type, field: dataclasses.Field, text: str, name: str) -> Any:
+def parse(owner: type, field: dataclasses.Field[Any], text: str, name: str) -> Any:
     """The value of `field` of the dataclass `owner` written as `text` (UserError when it is none).
 
     `name` is the option's full name, for the message. `none` is a value where the type allows it.
@@ -78,7 +78,7 @@ def from_json(owner: type, values: Any, name: str) -> Any:
     return owner(**values)
 
 
-def check(field: dataclasses.Field, value: Any, name: str) -> None:
+def check(field: dataclasses.Field[Any], value: Any, name: str) -> None:
     """Refuse a value outside the field's choices or bounds with a UserError."""
     if value is None:
         return

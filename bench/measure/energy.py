@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from aexad.bench.base.errors import UserError, nearest
@@ -45,6 +46,7 @@ class Meter:
                  before: dict[str, Any] | None = None) -> None:
         self.country, self.shared, self.before = country, shared, before
         self._data: Any = None
+        self._tracker: Any = None
         self._mode = "unknown"
 
     def __enter__(self) -> Meter:
@@ -64,7 +66,7 @@ class Meter:
                 meter._data = total
 
         logging.getLogger("codecarbon").setLevel(logging.ERROR)
-        self.version = codecarbon.__version__
+        self.version = version("codecarbon")
         self._began = time.perf_counter()
         self._tracker = codecarbon.OfflineEmissionsTracker(
             country_iso_code=self.country, output_methods=[], output_handlers=[Keep()],
@@ -99,7 +101,9 @@ class Meter:
 def _countries() -> dict[str, Any]:
     from codecarbon.input import DataSource
 
-    return DataSource().get_global_energy_mix_data()
+    source = DataSource()  # type: ignore[no-untyped-call]  # theirs has no annotations
+    mixes: dict[str, Any] = source.get_global_energy_mix_data()
+    return mixes
 
 
 def check_country(code: str) -> str:

@@ -207,7 +207,8 @@ def filter_radius(
     k = max(k_min, half)
     if k_max is not None:
         k = min(k, k_max)
-    return min(k, (min(e_norm.shape) - 1) // 2)
+    fits: int = (min(e_norm.shape) - 1) // 2
+    return min(k, fits)
 
 
 def gaussian_filter(map2d: NDArray[np.floating], k: float, *, divisor: float = 3.0,
@@ -231,5 +232,7 @@ def gaussian_filter(map2d: NDArray[np.floating], k: float, *, divisor: float = 3
     if k == 0:
         return map2d.copy()
     sigma = max(k / divisor, sigma_min)
-    return ndimage.gaussian_filter(map2d, sigma=sigma, radius=int(truncate * sigma + 0.5),
-                                   mode={"reflect": "reflect", "zero": "constant"}[border])
+    filtered: NDArray[np.floating] = ndimage.gaussian_filter(
+        map2d, sigma=sigma, radius=int(truncate * sigma + 0.5),
+        mode={"reflect": "reflect", "zero": "constant"}[border])
+    return filtered

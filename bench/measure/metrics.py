@@ -60,7 +60,8 @@ class SortedScores:
         tp = self.pos.size - np.searchsorted(self.pos, self.pos, side="left")
         return float((tp / (tp + (self.neg.size - self.below))).mean())
 
-    def f1_iou(self, thresholds: ArrayLike) -> tuple[NDArray, NDArray]:
+    def f1_iou(self, thresholds: ArrayLike
+               ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """F1 and IoU of 'score > threshold', for each threshold (float64 arrays of its shape).
 
         Both are 0 where nothing is predicted or no positive is hit. Thresholds are rounded to
@@ -203,7 +204,9 @@ def per_image(heatmaps: ArrayLike, masks: ArrayLike, labels: ArrayLike,
 def used(df: pd.DataFrame) -> NDArray[np.bool_]:
     """(N,) which images the means are over: the anomalous ones whose mask has both classes.
     df: what `per_image` returned."""
-    return ((df["label"] == 1) & (df["area"] > 0) & (df["area"] < 1)).to_numpy()
+    both = (df["area"] > 0) & (df["area"] < 1)
+    counted: NDArray[np.bool_] = ((df["label"] == 1) & both).to_numpy()
+    return counted
 
 
 def aggregate(df: pd.DataFrame, scores: ArrayLike) -> dict[str, int | float | None]:

@@ -92,8 +92,8 @@ def interval(groups: Sequence[ArrayLike]) -> tuple[float, float] | None:
         mean = float(np.mean([sample.mean() for sample in samples]))
         return mean, mean
 
-    def mean_of_means(*drawn: NDArray, axis: int) -> NDArray:
-        return np.mean([sample.mean(axis=axis) for sample in drawn], axis=0)
+    def mean_of_means(*drawn: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        return np.asarray(np.mean([sample.mean(axis=axis) for sample in drawn], axis=0))
 
     found = scipy.stats.bootstrap(
         samples, mean_of_means, n_resamples=RESAMPLES, vectorized=True, batch=1000,
@@ -143,7 +143,10 @@ def nemenyi(k: int, n: int) -> float:
 
 
 def groups(ranks: Ranks) -> list[list[str]]:
-    """The largest sets of methods, neighbours by mean rank, no two of which differ by `cd`."""
+    """The largest sets of methods, neighbours by mean rank, no two of which differ by `cd`;
+    without a `cd`, none."""
+    if ranks.cd is None:
+        return []
     names = list(ranks.means)
     found: list[list[str]] = []
     for i, name in enumerate(names):
@@ -183,8 +186,8 @@ def compare(images: pd.DataFrame, pairs: Iterable[tuple[str, str]], metrics: Seq
         for metric in metrics:
             wide = by_method(images, metric, (first, second))
             frames = {place: wide.xs(place) for place in places if place in _places(wide)}
-            made += [_comparison(*place, first, second, metric, within)
-                     for place, within in _scopes(frames).items()]
+            made += [_comparison(dataset, category, first, second, metric, within)
+                     for (dataset, category), within in _scopes(frames).items()]
     adjusted = holm([c.p for c in made])
     return [replace(c, p_holm=float(p)) for c, p in zip(made, adjusted)]
 
@@ -193,7 +196,8 @@ def _places(wide: pd.DataFrame) -> set[tuple[str, str]]:
     return set(wide.index.droplevel("id"))
 
 
-def _scopes(frames: dict[tuple[str, str], pd.DataFrame]) -> dict:
+def _scopes(frames: dict[tuple[str, str], pd.DataFrame]
+            ) -> dict[tuple[str, str], list[pd.DataFrame]]:
     """(dataset, category) -> the frames of its categories; means after their categories."""
     scopes: dict[tuple[str, str], list[pd.DataFrame]] = {}
     datasets = list(dict.fromkeys(dataset for dataset, _ in frames))
@@ -212,10 +216,11 @@ def _comparison(dataset: str, category: str, first: str, second: str, metric: st
     differences = [(f[first] - f[second]).to_numpy() for f in within]
     pooled = np.concatenate(differences)
     low, high = interval(differences) or (None, None)
-    means = tuple(float(np.mean([f[m].mean() for f in within])) for m in (first, second))
+    first_mean, second_mean = (float(np.mean([f[m].mean() for f in within]))
+                               for m in (first, second))
     return Comparison(
         dataset, category, first, second, metric, len(pooled),
-        int(max(f["seeds"].max() for f in within)), means,
+        int(max(f["seeds"].max() for f in within)), (first_mean, second_mean),
         float(np.mean([d.mean() for d in differences])), low, high, wilcoxon(pooled),
         rank_biserial(pooled), int((pooled > 0).sum()), int((pooled == 0).sum()),
         int((pooled < 0).sum()))

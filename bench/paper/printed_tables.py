@@ -23,7 +23,8 @@ _EMISSIONS = {"table7": "table5", "table8": "table6"}
 def tables() -> dict[str, Any]:
     """paper_tables.json as it is (table3, the win rates, has another shape than the others)."""
     text = Path(__file__).with_name("paper_tables.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def published(table: str, dataset: str, category: str, method: str, metric: str) -> float | None:
@@ -49,5 +50,6 @@ def win_rate(dataset: str, winner: str, loser: str, metric: str) -> float | None
     paper has none. Read with the labels BGAD and FCDD exchanged (table3_relabelled): as printed,
     they contradict the paper's Table 2 and its text."""
     names = (METHODS.get(method, method) for method in (winner, loser))
-    found = tables()["table3_relabelled"].get(dataset, {}).get(metric, {})
-    return found.get(next(names), {}).get(next(names))
+    block = tables()["table3_relabelled"].get(dataset, {}).get(metric, {})
+    share: float | None = block.get(next(names), {}).get(next(names))
+    return share

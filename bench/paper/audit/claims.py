@@ -188,13 +188,13 @@ def anomalies_only(tables: Tables) -> Iterator[Claim]:
                     f"{found}; not on {listed(found.second + found.last) or 'none'}",
                     _verdict(found.best >= ALMOST_ALL * found.rows))
     for table, better, worse in (("table4", "fcdd", "bgad"), ("table2", "bgad", "fcdd")):
-        found = {k: means(tables, table, k) for k in ("auc", "f1", "iou")}
+        compared = {k: means(tables, table, k) for k in ("auc", "f1", "iou")}
         yield Claim("5.3", "the method that behaves better, besides AE-XAD, is FCCD, while in the "
                            "standard setting is BGAD",
                     f"{LABELS[better]} above {LABELS[worse]} in the means of {table_name(table)}",
                     "; ".join(f"{METRICS[k]} {mean_text(v[better])} to {mean_text(v[worse])}"
-                              for k, v in found.items()),
-                    _verdict(all(v[better] > v[worse] for v in found.values())))
+                              for k, v in compared.items()),
+                    _verdict(all(v[better] > v[worse] for v in compared.values())))
 
 
 def emissions(tables: Tables) -> Iterator[Claim]:

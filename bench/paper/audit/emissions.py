@@ -143,7 +143,7 @@ def _tradeoffs_again(tables: Tables, table: str, row: str, method: str, expected
     scores = _scores(table)
     if row not in tables.get(scores, {}):
         return []
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for metric, value in tables[MADE_OF[scores][1]][row][method].items():
         by_method = {m: float(v[metric]) for m, v in tables[scores][row].items()}
         other = min(v for m, v in by_method.items() if m != method)
@@ -167,15 +167,16 @@ def _lines_listing(tables: Tables, table: str, found: dict[str, Line]) -> Listin
         rows.append((LABELS[method], f"{line.intercept:.4f} + {line.slope:.5f} n",
                      f"{line.r2:.3f}", *others,
                      listed([place(row, table) for row in line.left_out]) or "–"))
-    others = (f"R² with every anomaly counted {COPIES} times", "R² with normal images alone")
+    columns = (f"R² with every anomaly counted {COPIES} times", "R² with normal images alone")
     return Listing(f"Grams against training images n in {table_name(table)}, over MVTec AD",
-                   ("method", "grams", "R²", *(others if table != "table6" else ()), "left out"),
+                   ("method", "grams", "R²", *(columns if table != "table6" else ()), "left out"),
                    tuple(rows))
 
 
 def _r2(grams: dict[str, float], images: dict[str, int]) -> float:
     rows = [row for row in grams if row.startswith("mvtec/")]
-    return stats.linregress([images[r] for r in rows], [grams[r] for r in rows]).rvalue ** 2
+    line = stats.linregress([images[r] for r in rows], [grams[r] for r in rows])
+    return float(line.rvalue ** 2)
 
 
 def _sizes_listing(tables: Tables, table: str, found: dict[str, Line]) -> Listing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from aexad.bench.measure.names import METRICS
 from aexad.bench.paper.audit.check import Check, Disagreement, listed
@@ -76,7 +77,8 @@ def check_best(tables: Tables) -> Check:
 
 def check_runner_up(tables: Tables) -> Check:
     """Italic numbers are the runners-up. A table without any italics counts once."""
-    off, checked, lacking = [], 0, {}
+    off, checked = [], 0
+    lacking: dict[str, list[tuple[str, str, str]]] = {}  # table -> (row, metric, runner-up)
     for table, row, metric, values, marks in compared(tables):
         best, second = ranks(values, table in LOWER_IS_BETTER)
         italic = [m for m, mark in marks.items() if mark == ITALIC]
@@ -109,7 +111,7 @@ def check_runner_up(tables: Tables) -> Check:
         else "")
 
 
-def _flat(marks: dict) -> list[str]:
+def _flat(marks: dict[str, Any]) -> list[str]:
     return [mark for found in marks.values()
             for mark in (found.values() if isinstance(found, dict) else (found,))]
 

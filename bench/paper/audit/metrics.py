@@ -76,7 +76,7 @@ def check_bounds(tables: Tables) -> Check:
                         cell(Number(row, method, "iou", v["iou"]), table), text(table, v["iou"]),
                         f"between {short(iou_of(f_low))} and {short(f_high)}, as F1 is "
                         f"{text(table, v['f1'])}"))
-            orders = [sorted(by_method, key=lambda m, k=k: (-by_method[m][k], m))
+            orders = [sorted(by_method, key=lambda m: (-by_method[m][k], m))
                       for k in ("f1", "iou")]
             tied = any(len({v[k] for v in by_method.values()}) < len(by_method)
                        for k in ("f1", "iou"))
@@ -100,7 +100,8 @@ def check_bounds(tables: Tables) -> Check:
 
 def check_empty(tables: Tables) -> Check:
     """F1 of zero beside a high AUC."""
-    off, checked, concerned = [], 0, {}
+    off, checked = [], 0
+    concerned: dict[str, None] = {}  # an ordered set
     for table in filter(tables.__contains__, QUALITY):
         for row, by_method in tables[table].items():
             for method, v in by_method.items():

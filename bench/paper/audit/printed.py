@@ -52,7 +52,8 @@ def groups(table: dict[str, Any]) -> dict[tuple[str, str], dict[str, float]]:
 def facts() -> dict[str, Any]:
     """paper_facts.json: numbers of images, with their sources."""
     path = Path(__file__).parents[1] / "paper_facts.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def decimals(table: str, value: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
@@ -65,7 +66,7 @@ def terminal(checks: Sequence[Check], width: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def as_json(checks: Sequence[Check]) -> dict[str, list[dict]]:
+def as_json(checks: Sequence[Check]) -> dict[str, list[dict[str, Any]]]:
     """The checks as a JSON object, with the count of what disagrees."""
     return {"checks": [{**dataclasses.asdict(check), "disagreeing": check.disagreeing}
                        for check in checks]}
@@ -96,18 +97,19 @@ def _anchor(k: int, check: Check) -> str:
     return "".join(c for c in heading if c.isalnum() or c in "-_")
 
 
-def _grid(escape: Callable[[str], str], columns: Sequence[str], rows: Sequence) -> str:
+def _grid(escape: Callable[[str], str], columns: Sequence[str],
+          rows: Sequence[Sequence[str]]) -> str:
     cells = [[escape(cell) for cell in row] for row in rows]
     lines = [list(columns), ["---"] * len(columns), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _plain(width: int, columns: Sequence[str], rows: Sequence) -> str:
+def _plain(width: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table within `width`: the widest columns give way first."""
     widths = [max(len(column) + _PADDING, *(len(row[j]) for row in rows))
               for j, column in enumerate(columns)]
     room = max(width - 2 * (len(columns) - 1), 8 * len(columns))
     while sum(widths) > room:
         widths[widths.index(max(widths))] -= 1
-    return tabulate(rows, columns, "simple", disable_numparse=True, maxcolwidths=widths,
-                    maxheadercolwidths=[w - _PADDING for w in widths])
+    return str(tabulate(rows, columns, "simple", disable_numparse=True, maxcolwidths=widths,
+                        maxheadercolwidths=[w - _PADDING for w in widths]))

@@ -24,6 +24,8 @@ from aexad.bench.paper.audit.printed import (
 
 MADE_OF = {"table7": ("table5", "table2"), "table8": ("table6", "table4")}
 Interval = tuple[float, float]
+# (row, method) -> the emission that each metric's score implies, and what these have in common
+Explained = dict[tuple[str, str], tuple[dict[str, Interval], Interval]]
 
 
 def attainable_tradeoff(grams: Interval, metric: Interval) -> Interval:
@@ -70,9 +72,8 @@ def check_tradeoffs(tables: Tables, table: str) -> Check:
         (_listing(explained, table),) if explained else ())
 
 
-def _explained(tables: Tables, table: str, off: list[Number]
-               ) -> dict[tuple[str, str], tuple[dict[str, Interval], Interval]]:
-    """(row, method) with a disagreeing score -> E that each metric implies, and their overlap."""
+def _explained(tables: Tables, table: str, off: list[Number]) -> Explained:
+    """The rows and methods with a disagreeing score."""
     _, quality = MADE_OF[table]
     found = {}
     for row, method in dict.fromkeys((number.row, number.method) for number in off):
@@ -87,7 +88,7 @@ def _explained(tables: Tables, table: str, off: list[Number]
     return found
 
 
-def _meaning(table: str, explained: dict) -> str:
+def _meaning(table: str, explained: Explained) -> str:
     emissions, quality = map(table_name, MADE_OF[table])
     if not explained:
         return f"Every score follows from what {emissions} and {quality} print."
@@ -101,7 +102,7 @@ def _meaning(table: str, explained: dict) -> str:
     return f"These scores were not computed from what {emissions} and {quality} print: {where}."
 
 
-def _more(table: str, explained: dict) -> str:
+def _more(table: str, explained: Explained) -> str:
     if not explained:
         return ""
     quality, pairs = table_name(MADE_OF[table][1]), len(explained)
@@ -111,7 +112,7 @@ def _more(table: str, explained: dict) -> str:
             f"one metric behind them was another than {quality} prints.")
 
 
-def _listing(explained: dict, table: str) -> Listing:
+def _listing(explained: Explained, table: str) -> Listing:
     def span(low: float, high: float) -> str:
         return f"{short(low)} to {short(high)}" if low <= high else "none"
 
@@ -132,7 +133,7 @@ def check_winners(tables: Tables) -> Check:
                        for m in printed}
             ranges = {m: attainable_tradeoff(interval(emissions, grams), interval(quality, value))
                       for m, (grams, value) in made_of.items()}
-            best = min(printed, key=printed.get)
+            best = min(printed, key=printed.__getitem__)
             checked += 1
             if any(high < ranges[best][0] for _, high in ranges.values()):
                 computed = {m: tradeoff(*numbers) for m, numbers in made_of.items()}
@@ -140,7 +141,7 @@ def check_winners(tables: Tables) -> Check:
                     f"{table_name(table)}, {place(row, table)}, {METRICS[metric]}",
                     _ranking({m: text(table, v) for m, v in printed.items()}, best),
                     _ranking({m: short(v) for m, v in computed.items()},
-                             min(computed, key=computed.get))))
+                             min(computed, key=computed.__getitem__))))
     meaning = (
         f"In {len(off)} comparisons the best trade-off belongs to another method than the printed "
         f"one; all other first places stand." if off else

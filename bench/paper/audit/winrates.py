@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aexad.bench.measure.names import METRICS
 from aexad.bench.paper.audit.check import Check, Disagreement, Listing, listed
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
                 f"{LABELS[self.a]} against {LABELS[self.b]}")
 
 
-def pairs(table: dict) -> Iterator[Pair]:
+def pairs(table: dict[str, Any]) -> Iterator[Pair]:
     """The pairs of methods of every dataset and metric, each once."""
     for dataset, metrics in table.items():
         for metric, block in metrics.items():
@@ -118,7 +118,7 @@ def _winners(tables: Tables) -> list[tuple[Pair, dict[str, float], str]]:
         rows = [row for row in tables["table2"] if row.startswith(f"{pair.dataset}/")]
         means = {m: fmean(tables["table2"][row][m][pair.metric] for row in rows) for m in COMPARED}
         if abs(means[pair.a] - means[pair.b]) > 2 * _ROUNDING - _EPS:
-            found.append((pair, means, max(pair.a, pair.b, key=means.get)))
+            found.append((pair, means, max(pair.a, pair.b, key=means.__getitem__)))
     return found
 
 
@@ -127,7 +127,8 @@ def _agrees(tables: Tables, pair: Pair, winner: str, reading: dict[str, str]) ->
     Table 3 for method m is reading[m]."""
     block = tables[TABLE][pair.dataset][pair.metric]
     a, b = reading[pair.a], reading[pair.b]
-    return (block[a][b] > block[b][a]) == (winner == pair.a)
+    first_wins: bool = block[a][b] > block[b][a]
+    return first_wins == (winner == pair.a)
 
 
 def check_labels(tables: Tables) -> Check:
@@ -163,7 +164,7 @@ def check_labels(tables: Tables) -> Check:
         (_readings_listing(readings, counts, len(compared)), _sizes_listing(tables, best)))
 
 
-def _readings_listing(readings: list, counts: list[int], total: int) -> Listing:
+def _readings_listing(readings: list[dict[str, str]], counts: list[int], total: int) -> Listing:
     order = sorted(range(len(readings)), key=lambda k: -counts[k])
     return Listing(
         "The names as printed, and read otherwise: comparisons that agree",
@@ -216,12 +217,14 @@ def check_zero_categories(tables: Tables) -> Check:
 def _available(dataset: str) -> int | None:
     """Most anomalies that a dataset can have in its test set, by public counts or the paper."""
     known = facts()
-    images = [v for row, v in known["images"].items() if row.startswith(f"{dataset}/")]
-    if images:
-        return sum(v["anomalies"] for v in images)
-    if dataset in known["totals"]:
-        return known["totals"][dataset]["test"]
-    return known["stated"].get(f"{dataset}/{dataset}", {}).get("anomalies")
+    counts: list[int] = [v["anomalies"] for row, v in known["images"].items()
+                         if row.startswith(f"{dataset}/")]
+    if counts:
+        return sum(counts)
+    stated: int | None = (
+        known["totals"][dataset]["test"] if dataset in known["totals"]
+        else known["stated"].get(f"{dataset}/{dataset}", {}).get("anomalies"))
+    return stated
 
 
 def possible_counts(values: list[float], most: int) -> list[int]:
