@@ -74,7 +74,18 @@ def _old_imports(traceback: TracebackType | None) -> list[tuple[Path, int, str, 
     for path in [p for p in files[-1:] if p.is_file() and p.parent != Path(__file__).parent]:
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             if old := _OLD.match(line):
-                name = old[1]
-                new = line.replace(name, f"aexad.{_MOVED.get(name, name)}", 1)
-                found.append((path, number, line.strip(), new.strip()))
+                found.append((path, number, line.strip(), _renamed(line.strip(), old[1])))
     return found
+
+
+def _renamed(line: str, name: str) -> str:
+    """An import of ours, by the names of now; `from bench import a, b` may become several."""
+    start = f"from {name} import "
+    if name != "bench" or not line.startswith(start):
+        return line.replace(name, f"aexad.{_MOVED.get(name, name)}", 1)
+    rooms: dict[str, list[str]] = {}
+    for part in line.removeprefix(start).split(","):
+        module = f"bench.{part.split()[0]}"
+        rooms.setdefault(_MOVED.get(module, module).rpartition(".")[0], []).append(part.strip())
+    return "; ".join(f"from aexad.{room} import {', '.join(names)}"
+                     for room, names in rooms.items())

@@ -44,7 +44,8 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "site")
 
 
-OLD = "import numpy as np\nfrom bench.params import param\nfrom methods.base import Explanation\n"
+OLD = ("import numpy as np\nfrom bench import maps, params as p, errors\n"
+       "from bench.params import param\nfrom methods.base import Explanation\n")
 
 
 def test_the_readmes_package_is_in_tables_under_its_label(site, tmp_path):
@@ -73,9 +74,12 @@ def test_a_package_with_the_old_imports_is_named_with_the_lines_to_change(site, 
     assert "old: cannot be used, old_package:Old: ModuleNotFoundError: No module named 'bench'" in (
         listed.stdout)
     path = site.place / "old_package.py"
-    assert (f"  {path}:2: from bench.params import param\n"
+    assert (f"  {path}:2: from bench import maps, params as p, errors\n"
+            f"    to: from aexad.bench.measure import maps; "
+            f"from aexad.bench.base import params as p, errors\n"
+            f"  {path}:3: from bench.params import param\n"
             f"    to: from aexad.bench.base.params import param\n"
-            f"  {path}:3: from methods.base import Explanation\n"
+            f"  {path}:4: from methods.base import Explanation\n"
             f"    to: from aexad.methods.base import Explanation\n") in listed.stdout
 
 
