@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy  # scipy.ndimage is loaded when an image is drawn: tables of stored results draw none
 from PIL import Image
-from scipy import ndimage
 
 from aexad.datasets.suite import CATEGORIES
 
@@ -48,7 +48,8 @@ class _Scene(NamedTuple):
 
 def _noise(rng: Rng, sigma: float | tuple[float, float]) -> Array:
     """Smooth noise with mean 0 and standard deviation 1; ``sigma`` in pixels, (y, x) if two."""
-    field = ndimage.gaussian_filter(rng.standard_normal(_X.shape), sigma, mode="wrap", truncate=3)
+    field = scipy.ndimage.gaussian_filter(rng.standard_normal(_X.shape), sigma, mode="wrap",
+                                          truncate=3)
     return (field - field.mean()) / field.std()
 
 
@@ -137,7 +138,7 @@ def _hole(rng: Rng, scene: _Scene) -> tuple[Array, Array]:
     radius = _radius(rng, 12, 32)
     field = _blob(rng, _place(rng, scene.support), radius, 0.35) + 1.6 * _noise(rng, 2.5)
     table = np.array([0.46, 0.43, 0.40]) * rng.choice([0.4, 1.2])
-    lit = np.clip(ndimage.shift(field, (4, 4), order=1, mode="nearest") / 5, 0, 1)
+    lit = np.clip(scipy.ndimage.shift(field, (4, 4), order=1, mode="nearest") / 5, 0, 1)
     layer = table * ((0.45 + 0.55 * lit) * (1 + 0.05 * _noise(rng, 1.5)))[..., None]
     # Threads hang into the hole from its rim, each its own way far, thinner than in the cloth.
     thread = np.floor(scene.facts["u"]).astype(int)
@@ -192,7 +193,7 @@ def _knot(rng: Rng, scene: _Scene) -> tuple[Array, Array]:
 def _liquid(rng: Rng, scene: _Scene) -> tuple[Array, Array]:
     """A spill: a wet, darker pool or a milky one, the grain dimmed, with a glint on its rim."""
     field = _blob(rng, _place(rng, scene.support), _radius(rng, 14, 36), 0.3)
-    slope_y, slope_x = np.gradient(ndimage.gaussian_filter(field, 2))
+    slope_y, slope_x = np.gradient(scipy.ndimage.gaussian_filter(field, 2))
     lamp = rng.uniform(0, 2 * np.pi)
     facing = slope_y * np.sin(lamp) + slope_x * np.cos(lamp)
     rim = np.exp(-((field - 3) ** 2) / 8)
@@ -234,7 +235,8 @@ def _belt(rng: Rng) -> Array:
 def _shaded(facts: dict[str, Any], cover: Array) -> Array:
     """The belt with the soft shadow that a body of this ``cover`` casts away from the lamp."""
     shift = (5 * np.sin(facts["lamp"]), 5 * np.cos(facts["lamp"]))
-    fall = ndimage.gaussian_filter(ndimage.shift(cover, shift, order=1, mode="nearest"), 4)
+    shifted = scipy.ndimage.shift(cover, shift, order=1, mode="nearest")
+    fall = scipy.ndimage.gaussian_filter(shifted, 4)
     return facts["belt"] * (1 - 0.5 * fall)[..., None]
 
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 from aexad.bench.base.places import ROOT
 
@@ -52,6 +53,8 @@ def commit() -> str:
 def device_name(device: torch.device) -> str:
     """'NVIDIA H200', or the processor's name."""
     if device.type == "cuda":
+        import torch  # here alone: whoever names a folder or a version needs no torch
+
         return torch.cuda.get_device_name(device)
     return _processor()
 

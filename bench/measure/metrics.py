@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from aexad.bench.measure import maps
-from aexad.bench.measure.names import A_VALUES, IMAGE_COLUMNS, METRIC_COLUMNS
+from aexad.bench.measure.names import A_VALUES, IMAGE_COLUMNS, METRIC_COLUMNS, used
 
 AUPRO_LIMIT = 0.3
 
@@ -199,14 +199,6 @@ def per_image(heatmaps: ArrayLike, masks: ArrayLike, labels: ArrayLike,
     df.insert(0, "label", labels)
     df.insert(1, "area", masks.mean(axis=(1, 2)))
     return df
-
-
-def used(df: pd.DataFrame) -> NDArray[np.bool_]:
-    """(N,) which images the means are over: the anomalous ones whose mask has both classes.
-    df: what `per_image` returned."""
-    both = (df["area"] > 0) & (df["area"] < 1)
-    counted: NDArray[np.bool_] = ((df["label"] == 1) & both).to_numpy()
-    return counted
 
 
 def aggregate(df: pd.DataFrame, scores: ArrayLike) -> dict[str, int | float | None]:

@@ -1,7 +1,15 @@
-"""The names of the metrics: the stored columns, and what tables and texts call them. A module of
-its own, so that whoever only names a metric imports nothing that computes one."""
+"""The names of the metrics: the stored columns, and what tables and texts call them; and which rows
+count. A module of its own, so that whoever reads stored numbers imports nothing that computes any.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
 
 VERSION = 1
 """Part of every cell's key: bumped when a stored number would change."""
@@ -19,3 +27,9 @@ from the maps of the whole test set."""
 METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection AUC",
            "grams": "CO2 (g)"}
 """What tables and texts call them: metric -> heading."""
+
+
+def used(df: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,) which images the means are over: the anomalous ones whose mask has both classes.
+    df: what metrics.per_image returned."""
+    return ((df["label"] == 1) & (df["area"] > 0) & (df["area"] < 1)).to_numpy()

@@ -10,8 +10,7 @@ from pyarrow import ArrowException, parquet
 from pyarrow.types import is_boolean, is_floating, is_integer, is_large_string, is_string
 
 from aexad.bench.base.errors import UserError, first_line
-from aexad.bench.measure import metrics
-from aexad.bench.measure.names import METRIC_COLUMNS
+from aexad.bench.measure.names import METRIC_COLUMNS, used
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results.store import CELL, Store, done
 
@@ -58,7 +57,7 @@ def of_folder(folder: Path) -> pd.DataFrame | None:
     facts = {**info["fit"], "method": info["declared"]["method"]}
     for i, key in enumerate(KEYS):
         images.insert(i, key, facts[key])
-    images.insert(images.columns.get_loc("area") + 1, "used", metrics.used(images))
+    images.insert(images.columns.get_loc("area") + 1, "used", used(images))
     return images
 
 

@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from aexad.bench.base.errors import UserError, one_line
 from aexad.bench.base.files import neighbour, sweep
 from aexad.bench.base.json_files import read_object
 from aexad.bench.plan.cells import Cell, Fit
 from aexad.bench.results import shapes
-from aexad.methods.weights import LOAD_ERRORS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
 
 FIT, CELL, HEATMAPS = "fit.json", "cell.json", "heatmaps.npy"
 SHAPES = {FIT: shapes.FIT, CELL: shapes.CELL}
@@ -172,11 +172,17 @@ class Store:
         self.checkpoint(fit).unlink(missing_ok=True)
 
     def save_model(self, fit: Fit, state: dict[str, torch.Tensor]) -> None:
+        from safetensors.torch import save_file  # which needs torch: who reads numbers doesn't
+
         self.guard()
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
         write_file(self.fit_dir(fit) / "model.safetensors", lambda p: save_file(tensors, p))
 
     def load_model(self, fit: Fit) -> dict[str, torch.Tensor]:
+        from safetensors.torch import load_file  # as above
+
+        from aexad.methods.weights import LOAD_ERRORS
+
         path = self.fit_dir(fit) / "model.safetensors"
         try:
             return load_file(path)

@@ -8,7 +8,7 @@ import pytest
 from aexad.bench.base.errors import UserError
 from aexad.bench.commands import cli
 from aexad.bench.commands.request import table_cells, understand
-from aexad.bench.measure import metrics
+from aexad.bench.measure.names import used
 from aexad.bench.plan.definitions import TABLES
 from aexad.bench.results import image_rows
 from aexad.bench.results.store import Store
@@ -65,4 +65,4 @@ def test_a_damaged_file_is_named(root, tmp_path):
 
 def test_used_are_anomalies_whose_mask_has_both_classes():
     frame = pd.DataFrame({"label": [0, 1, 1, 1], "area": [0.0, 0.0, 0.3, 1.0]})
-    assert metrics.used(frame).tolist() == [False, False, True, False]
+    assert used(frame).tolist() == [False, False, True, False]

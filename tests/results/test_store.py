@@ -90,7 +90,7 @@ def test_full_disk_while_a_model_is_written(tmp_path, cell, monkeypatch):
         path.write_bytes(b"half")
         raise store.SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(store, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     kept = Store(tmp_path)
     with pytest.raises(UserError, match="model.safetensors: cannot write .*No space left"):
         kept.save_fit(cell.fit, {"a": torch.zeros(1)}, {})
