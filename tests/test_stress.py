@@ -31,7 +31,7 @@ def field(tmp_path_factory, place):
     folder = tmp_path_factory.mktemp("field")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AEXAD_CACHE", str(folder / "cache"))
-        field = faults.Field(folder, seed=7)
+        field = faults.Field(folder, 7, cli.main)
         assert field.first.code == 0, field.first.said()
         yield field
 

@@ -49,7 +49,7 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
     args, rest = everything.parse_known_args(words or ["--help"])
     if rest:  # argparse itself would point to the help of all commands
         commands[args.command].error(f"unrecognized arguments: {' '.join(rest)}")
-    args.words = list(words)
+    args.words, args.main = list(words), main  # main: `stress` runs commands
     return args
 
 

@@ -113,7 +113,7 @@ def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> lis
     with tempfile.TemporaryDirectory(prefix="stress-") as folder:
         os.environ["AEXAD_CACHE"] = str(Path(folder) / "cache")
         try:
-            field = faults.Field(Path(folder), args.seed) if names else None
+            field = faults.Field(Path(folder), args.seed, args.main) if names else None
             number = 0
             while names and (number == 0 or time.monotonic() < until
                              or sum(o.kills for o in outcomes.values()) < args.kills):

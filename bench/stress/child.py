@@ -12,19 +12,19 @@ from pathlib import Path
 
 from aexad import methods
 
+Main = Callable[[Sequence[str]], int]  # takes the words of a command, returns its status
 CRASHED = 70  # status of a command that ended in an exception
 
 
 class Child:
     """A running command. code: its status once it has ended, negative where a signal ended it."""
 
-    def __init__(self, words: Sequence[str], log: Path,
+    def __init__(self, main: Main, words: Sequence[str], log: Path,
                  prepare: Callable[[], None] | None = None) -> None:
-        """Start the command; its output goes to `log`. prepare: called first, in the child."""
+        """Start the command; its output goes to `log`. main: what runs a command; prepare: called
+        first, in the child."""
         # All that is imported here is imported once for all children.
         import codecarbon  # noqa: F401
-
-        from aexad.bench.commands import cli
         for name in methods.entries():
             methods.load(name)
 
@@ -44,7 +44,7 @@ class Child:
             sys.stdout, sys.stderr = (open(i, "w", closefd=False) for i in (1, 2))
             if prepare:
                 prepare()
-            status = cli.main(list(words))
+            status = main(list(words))
         except BaseException:  # noqa: BLE001  a child that ends here ends with its status
             traceback.print_exc()
         finally:

@@ -20,7 +20,7 @@ import numpy as np
 
 from aexad.bench.results.store import CELL, FIT, read_json
 from aexad.bench.stress.category import make_category
-from aexad.bench.stress.child import Child
+from aexad.bench.stress.child import Child, Main
 
 METHODS = "ae,ae_filtered,ae_xad_raw,ae_xad"  # two fits, four cells
 SAME = ("heatmaps.npy", "images.parquet", "model.safetensors", "*.csv")
@@ -38,10 +38,11 @@ class Outcome:
 
 
 class Field:
-    """A small data folder, the results of undisturbed runs, and places for disturbed ones."""
+    """A small data folder, the results of undisturbed runs, and places for disturbed ones. main:
+    what runs a command."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.seed = folder, seed
+    def __init__(self, folder: Path, seed: int, main: Main) -> None:
+        self.folder, self.seed, self.main = folder, seed, main
         self.data = make_category(folder / "data" / "mvtec" / "bottle").parents[1]
         self.whole = folder / "whole"
         began = time.monotonic()
@@ -55,7 +56,7 @@ class Field:
                 "--keep-maps", "--checkpoint-every", "0", *more]
 
     def start(self, results: Path, *more: str, prepare: Callable[[], None] | None = None) -> Child:
-        return Child(self.words(results, *more), self.folder / "log.txt", prepare)
+        return Child(self.main, self.words(results, *more), self.folder / "log.txt", prepare)
 
     def run(self, results: Path, *more: str, prepare: Callable[[], None] | None = None) -> Child:
         child = self.start(results, *more, prepare=prepare)
