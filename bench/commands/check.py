@@ -19,12 +19,10 @@ from aexad.bench.commands.request import Request, understand, words
 from aexad.bench.commands.saving import check_json
 from aexad.bench.measure import regression
 from aexad.bench.measure.regression import Entry
-from aexad.bench.plan.cells import SCENARIOS, Cell, all_cells
-from aexad.bench.plan.settings import Settings
+from aexad.bench.plan.cells import Cell, all_cells
 from aexad.bench.results import baseline
 from aexad.bench.results.store import Store
-from aexad.bench.run.runner import Runner
-from aexad.datasets.catalog import DATASETS, all_categories
+from aexad.bench.run import estimate, runner
 
 BASELINE = BASELINES / "mini.json"
 NOT_COMPARABLE = 2
@@ -46,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if not entries:
         raise UserError(f"{args.baseline}: nothing of it is asked for; it has "
                         f"{', '.join(sorted({*map(regression.name, content['cells'])}))}"[:300])
-    cells = cells_of(entries, request.settings, args.baseline)
+    cells = baseline.cells_of(entries, request.settings, args.baseline)
     if args.dry_run:
         print("check --stored computes nothing" if args.stored else _describe(request, cells))
         return 0
@@ -74,36 +72,25 @@ def _asked(entry: Entry, request: Request) -> bool:
             and (args.seeds is None or fit["seed"] in request.seeds))
 
 
-def cells_of(entries: Sequence[Entry], settings: Settings, path: Path) -> list[Cell]:
-    """The baseline's cells as they would be computed now."""
-    known = all_categories(tuple(DATASETS))
-    for entry in entries:
-        fit = entry["fit"]
-        if (fit["dataset"], fit["category"]) not in known or fit["scenario"] not in SCENARIOS:
-            raise UserError(f"{path}: {regression.name(entry)}: no such category or scenario")
-    return [all_cells(settings, [e["method"]], [(e["fit"]["dataset"], e["fit"]["category"])],
-                      e["fit"]["scenario"], [e["fit"]["seed"]])[0] for e in entries]
-
-
 def _train(request: Request, cells: Sequence[Cell], folder: Path, threads: int
            ) -> tuple[list[str], Store]:
     """All cells afresh, in a store of their own."""
     options = dataclasses.replace(request.options, results=folder, threads=threads)
-    runner = Runner(options, request.choice)
-    missing = [c for c in cells if runner.library.locate(c.fit.dataset, c.fit.category) is None]
+    library = options.library
+    missing = [c for c in cells if library.locate(c.fit.dataset, c.fit.category) is None]
     if missing:
         fit = missing[0].fit
         raise UserError(f"{fit.dataset}/{fit.category}: no data at "
-                        f"{runner.library.expected(fit.dataset, fit.category)}; give --data-root")
-    failures = runner.run(cells)
-    failures += [f"{fit.name}: {why}" for fit, why in runner.without_weights.items()]
-    return failures, runner.store
+                        f"{library.expected(fit.dataset, fit.category)}; give --data-root")
+    ran = runner.run(cells, options, request.choice)
+    failures = ran.failures + [f"{fit.name}: {why}" for fit, why in ran.left_out.items()]
+    return failures, options.store
 
 
 def _describe(request: Request, cells: Sequence[Cell]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         options = dataclasses.replace(request.options, results=Path(folder))
-        return Runner(options, request.choice).describe(cells)
+        return estimate.describe(cells, options, request.choice)
 
 
 def compare(entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> int:

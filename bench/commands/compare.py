@@ -21,8 +21,8 @@ from aexad.bench.measure import statistics
 from aexad.bench.plan.definitions import TABLES, TableDef
 from aexad.bench.results.external import externals
 from aexad.bench.results.image_rows import per_image
+from aexad.bench.results.records import records
 from aexad.bench.results.store import Store
-from aexad.bench.run.runner import Runner
 from aexad.bench.tables import comparison, grids
 from aexad.bench.tables.comparison import Report
 from aexad.bench.tables.notes import listed, warnings
@@ -34,38 +34,38 @@ TABLE = "table2"  # whose rows are compared where no others are asked for
 def run(args: argparse.Namespace) -> int:
     """Compare what is stored, print it and write it under results/tables and results/figures."""
     request = understand(args)
-    runner = Runner(request.options)
-    definition = _definition(request, runner)
+    store, library = request.options.store, request.options.library
+    definition = _definition(request, store)
     cells, rows, names = table_cells(request, definition)
     if len(names) < 2:
         raise UserError(f"compare: needs two methods{'' if names else ' with stored results'}, "
                         f"found {names[0] if names else 'none'} in {request.options.results}; "
                         f"name two, or run {COMMAND} {TABLE} first")
-    records = runner.records(cells)
-    lacking = _lacking(request, records, definition.scenario)
-    done = [m for m in names if ((records["method"] == m) & (records["status"] == "done")).any()]
+    found = records(cells, store, library)
+    lacking = _lacking(request, found, definition.scenario)
+    done = [m for m in names if ((found["method"] == m) & (found["status"] == "done")).any()]
     if len(done) < 2:
         raise UserError(f"compare: needs stored results of two methods, found "
                         f"{' '.join(done) or 'none'}; {lacking[-1] if lacking else 'name more'}")
     if request.args.dry_run:
         print("\n".join(["nothing is computed, only stored results are compared", *lacking]))
         return 0
-    images = per_image(cells, runner.store)
+    images = per_image(cells, store)
     for metric in ("f1", "iou"):
         images[metric] = images[request.settings.metrics.column(metric)]
-    found = statistics.compare(images, combinations(done, 2), METRICS, rows)
+    pairs = statistics.compare(images, combinations(done, 2), METRICS, rows)
     report = Report(
-        "compare", _title(request, definition.scenario), found,
+        "compare", _title(request, definition.scenario), pairs,
         [statistics.mean_ranks(images, done, metric, rows) for metric in METRICS],
         {name: methods.entry(name).label for name in names},
-        (*_notes(records, done, names), *_apart(found, done), *lacking))
+        (*_notes(found, done, names), *_apart(pairs, done), *lacking))
     shown = sys.stdout.isatty()
     print(grids.terminal(comparison.page(report), get_terminal_size().columns if shown else 120))
     _write(request, report)
     return 0
 
 
-def _definition(request: Request, runner: Runner) -> TableDef:
+def _definition(request: Request, store: Store) -> TableDef:
     """The table whose rows are compared, with the methods asked for, or else with all that have a
     finished cell in it."""
     args, table = request.args, TABLES[TABLE]
@@ -78,7 +78,7 @@ def _definition(request: Request, runner: Runner) -> TableDef:
         return replace(table, methods=tuple(dict.fromkeys(args.names)))
     everything = table_cells(request, replace(table, methods=tuple(methods.entries())))[0]
     return replace(table, methods=tuple(
-        dict.fromkeys(c.method for c in everything if runner.store.cell_info(c))))
+        dict.fromkeys(c.method for c in everything if store.cell_info(c))))
 
 
 def _title(request: Request, scenario: str) -> str:
@@ -144,7 +144,7 @@ def _remedy(request: Request, todo: pd.DataFrame, scenario: str) -> str:
 def _write(request: Request, report: Report) -> None:
     stem = request.stem(report.name, TABLES[TABLE].scenario)
     page = comparison.page(report)
-    Store(request.options.results).write_table(stem, {
+    request.options.store.write_table(stem, {
         "md": grids.markdown(page), "tex": grids.latex(page), "csv": comparison.csv(report)})
     _draw(report, request.options.results / "figures" / f"{stem}-ranks")
 

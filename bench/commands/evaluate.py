@@ -11,7 +11,6 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 import numpy as np
-import pandas as pd
 
 from aexad import methods
 from aexad.bench.base.errors import UserError
@@ -19,9 +18,10 @@ from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import Request, understand
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.definitions import TABLES
-from aexad.bench.results import external, map_files
-from aexad.bench.run.runner import Runner
+from aexad.bench.results import external, external_cells, map_files
+from aexad.bench.results.records import records
 from aexad.bench.tables import render
+from aexad.bench.tables.assemble import with_metrics
 from aexad.bench.tables.build import build
 from aexad.datasets.catalog import all_categories
 from aexad.datasets.category import Category, Library, split
@@ -49,7 +49,7 @@ class Work:
 def run(args: argparse.Namespace) -> int:
     """Check that every map is there, then read, measure and store, and print the table."""
     request = understand(args)
-    library = Library(request.options.data_root, request.options.cache, request.options.threads)
+    library = request.options.library
     rows = _rows(request, library)
     if args.list:
         print("\n".join(_listed(request, library, rows)))
@@ -148,7 +148,8 @@ def _store(request: Request, library: Library, work: Work) -> None:
              "sizes": sorted(sizes)}
     [cell] = all_cells(request.settings, [request.args.name], [(work.dataset, work.category)],
                        _scenario(request), [work.seed])
-    external.save(cell, category, test, heatmaps, scores, facts, request.options)
+    external_cells.save(cell, category, test, heatmaps, scores, facts, request.options.store,
+                        request.options.keep_maps)
     size = heatmaps.shape[1:]
     resized = sizes - {size}
     print(f"{work.place} seed {work.seed}: {len(maps)} maps"
@@ -185,11 +186,10 @@ def _show(request: Request, rows: list[tuple[str, str]]) -> None:
     name, scenario = request.args.name, _scenario(request)
     cells = all_cells(request.settings, [name], rows, scenario, request.seeds)
     definition = replace(TABLE, scenario=scenario, metrics=(*TABLE.metrics, "detection_auc"))
-    records = Runner(request.options).records(cells)
-    for metric in ("f1", "iou"):
-        records[metric] = pd.to_numeric(records[request.settings.metrics.column(metric)])
+    found = with_metrics(records(cells, request.options.store, request.options.library),
+                         {m: request.settings.metrics.column(m) for m in ("f1", "iou")})
     label = methods.entry(name).label
-    made = build(records, definition, rows, [name], {name: label},
+    made = build(found, definition, rows, [name], {name: label},
                  f"{label} [{scenario.replace('_', ' ')} scenario]")
     shown = sys.stdout.isatty()
     print(render.terminal(made, get_terminal_size().columns if shown else 100, shown))

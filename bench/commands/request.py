@@ -19,8 +19,8 @@ from aexad.bench.plan.definitions import TableDef
 from aexad.bench.plan.settings import Settings
 from aexad.bench.results import external
 from aexad.bench.run import engines
-from aexad.bench.run.runner import default_device
-from aexad.bench.run.task import Options
+from aexad.bench.run.gpus import default_device
+from aexad.bench.run.job import Options
 from aexad.datasets import folder
 from aexad.datasets.catalog import DATASETS, all_categories
 from aexad.datasets.category import Library

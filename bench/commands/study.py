@@ -18,7 +18,8 @@ from aexad.bench.measure.statistics import LEVEL, RESAMPLES
 from aexad.bench.plan import open_points
 from aexad.bench.plan.open_points import Choice, Point
 from aexad.bench.plan.settings import Settings
-from aexad.bench.run.runner import Runner
+from aexad.bench.results.records import why_not
+from aexad.bench.run import estimate, runner
 from aexad.bench.study import Variant
 from aexad.bench.tables import grids
 from aexad.bench.tables.notes import listed
@@ -51,34 +52,36 @@ def run(args: argparse.Namespace) -> int:
     if args.explain_only:
         found = [v for v in found if v.point == study.BASE or v.trained_by == study.BASE]
     cells = list(dict.fromkeys(cell for v in found for cell in v.cells))
-    runner = Runner(request.options, request.choice)
-    if not any(runner.library.locate(*place) for place in places):
+    options, choice = request.options, request.choice
+    store, library = options.store, options.library
+    if not any(library.locate(*place) for place in places):
         raise UserError(f"{request.looked_in}: no data of the categories asked for; --data-root")
     if args.dry_run:
         names = {cell: v.name for v in reversed(found) for cell in v.cells}
         print("study --stored computes nothing" if args.stored
-              else runner.describe(cells, names))
+              else estimate.describe(cells, options, choice, names))
         return 0
     if args.stored:
-        lacking = [v for v in found if not any(map(runner.store.cell_info, v.cells))]
-        found, failures = [v for v in found if v not in lacking], []
+        lacking = [v for v in found if not any(map(store.cell_info, v.cells))]
+        found, ran = [v for v in found if v not in lacking], runner.Ran([], {})
         if not found or found[0].point != study.BASE:
-            raise UserError(f"study: the base is not stored in {request.options.results}; leave "
+            raise UserError(f"study: the base is not stored in {options.results}; leave "
                             f"out --stored")
     else:
-        lacking, failures = [], runner.run(cells)
-    made = study.outcomes(found, runner.store, places, runner.why_not)
+        lacking, ran = [], runner.run(cells, options, choice)
+    made = study.outcomes(found, store, places,
+                          lambda cell: why_not(cell, store, library, ran.left_out))
     page = grids.Page(name, _title(request, method), study.grids(made),
                       _notes(request, made, lacking))
     shown = sys.stdout.isatty()
     print(grids.terminal(page, get_terminal_size().columns if shown else 120))
-    runner.store.write_table(request.stem(page.name), {
+    store.write_table(request.stem(page.name), {
         "md": grids.markdown(page), "tex": grids.latex(page),
         "csv": study.table(made).to_csv(index=False, lineterminator="\n")})
-    keeping.keep(cells, runner.store)
-    for line in failures:
+    keeping.keep(cells, store)
+    for line in ran.failures:
         print(f"failed: {line}", file=sys.stderr)
-    return 1 if failures else 0
+    return 1 if ran.failures else 0
 
 
 def _places(request: Request) -> list[tuple[str, str]]:

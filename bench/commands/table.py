@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from shutil import get_terminal_size
 
-import pandas as pd
-
-from aexad import methods
 from aexad.bench.base.errors import UserError
 from aexad.bench.commands import saving
 from aexad.bench.commands.request import Request, table_cells, understand
-from aexad.bench.plan.cells import Cell
 from aexad.bench.plan.definitions import TABLES, TableDef
-from aexad.bench.results.image_rows import per_image
-from aexad.bench.results.store import Store
-from aexad.bench.run import alone
-from aexad.bench.run.runner import Runner
-from aexad.bench.tables import emissions, render, winrates
-from aexad.bench.tables.build import Table, build
+from aexad.bench.results.records import pending, records
+from aexad.bench.run import alone, estimate, preflight, runner
+from aexad.bench.tables import assemble, render
+from aexad.bench.tables.build import Table
 
 FILE_WIDTH = 250  # columns, where the output goes to a file
 PAPER_TABLES = tuple(TABLES[f"table{n}"] for n in range(1, 10))
@@ -38,19 +31,21 @@ def run_all(args: argparse.Namespace) -> int:
     if len(wanted) < len(PAPER_TABLES):
         print("note: Table 3 needs two methods; left out", file=sys.stderr)
     cells = list(dict.fromkeys(c for d in wanted for c in table_cells(request, d)[0]))
-    runner = Runner(request.options, request.choice)
-    if request.args.emissions == "strict":
-        alone.runner(runner)  # refuses what can't be measured before anything runs
+    options = request.options
+    if request.args.emissions == "strict":  # refuses what can't be measured before anything runs
+        alone.options_for(options, request.choice)
     if request.args.dry_run:
-        print(runner.describe(cells))
+        print(estimate.describe(cells, options, request.choice))
         return 0
-    runner.check(cells, list(dict.fromkeys(c.fit for c in runner.pending(cells))))
+    todo = pending(cells, options.store, options.library)
+    preflight.check(cells, list(dict.fromkeys(c.fit for c in todo)), options)
     return max(table(request, definition) for definition in wanted)
 
 
 def table(request: Request, definition: TableDef) -> int:
     """Compute what the table needs, print it and write it under results/tables."""
-    args, keeping = request.args, saving.Saving.of(request)
+    args, options, choice = request.args, request.options, request.choice
+    keeping = saving.Saving.of(request)
     named_for, definition = definition.scenario, definition.under(args.scenario)
     cells, rows, names = table_cells(request, definition)
     if definition.shows == "winrates" and not _pairs(request, definition):
@@ -61,27 +56,25 @@ def table(request: Request, definition: TableDef) -> int:
             return 0
         rows = list(dict.fromkeys((c.fit.dataset, c.fit.category) for c in cells))
         names = [name for name in names if name in {c.method for c in cells}]
-    runner = Runner(request.options, request.choice)
     strict = definition.about_emissions and args.emissions == "strict"
     if request.embedded:
         print(f"note: the embedded suite of generated images is used{_why_embedded(request)}",
               file=sys.stderr)
     if args.dry_run:
-        print(runner.describe(cells))
+        print(estimate.describe(cells, options, choice))
         if strict:
-            print(f"then, measured again alone: {alone.describe(runner, cells)}")
+            print(f"then, measured again alone: {alone.describe(cells, options, choice)}")
         return 0
     if strict:
-        alone.runner(runner)  # as above
-    failures = runner.run(cells, (lambda: keeping.keep(cells, runner.store)) if keeping.adds else
-                          lambda: None)
-    if strict:
-        failures += alone.measure(runner, cells)
-    shown = sys.stdout.isatty()
-    for made in _make(runner, request, definition, cells, rows, names):
-        print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
-        _write(request, made, named_for)
-    keeping.keep(cells, runner.store)
+        alone.options_for(options, choice)  # as above
+    ran = runner.run(cells, options, choice, (lambda: keeping.keep(cells, options.store))
+                     if keeping.adds else lambda: None)
+    failures = ran.failures + (alone.measure(cells, options, choice) if strict else [])
+    found = records(cells, options.store, options.library, ran.left_out)
+    for made in assemble.tables(definition, cells, rows, names, found, request.settings.metrics,
+                                options.store, _about(request, definition)):
+        _show(request, made, named_for)
+    keeping.keep(cells, options.store)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0
@@ -91,43 +84,22 @@ def _pairs(request: Request, definition: TableDef) -> bool:
     return len(table_cells(request, definition)[2]) > 1
 
 
-def _make(runner: Runner, request: Request, definition: TableDef, cells: list[Cell],
-          rows: list[tuple[str, str]], names: list[str]) -> list[Table]:
-    """The table, and where it is about emissions the one relative to AE-XAD."""
-    title, chosen = _title(request, definition), request.settings.metrics
-    columns = {metric: chosen.column(metric) for metric in definition.metrics}
-    labels = {name: methods.entry(name).label for name in methods.entries()}
-    records = runner.records(cells)
-    for metric, column in columns.items():
-        records[metric] = pd.to_numeric(records[column]) if column in records else float("nan")
-    if definition.shows == "winrates":
-        images = per_image(cells, runner.store)
-        return [winrates.table(images[images["used"].astype(bool)], records, definition, rows,
-                               names, labels, columns, chosen.winrate == "pooled", title)]
-    if not definition.about_emissions:
-        return [build(records, definition, rows, names, labels, title)]
-    records = emissions.measured(records)
-    if definition.shows == "tradeoff":
-        records = emissions.tradeoffs(records, definition.metrics)
-    made = [build(records, definition, rows, names, labels, title)]
-    with_grams = replace(definition, metrics=(*dict.fromkeys((*definition.metrics, "grams")),))
-    title = _title(request, definition, f", relative to {labels[emissions.BASE]}")
-    beside = emissions.relative(build(records, with_grams, rows, names, labels), title)
-    return made + [beside] if beside else made
-
-
-def _title(request: Request, definition: TableDef, more: str = "") -> str:
+def _about(request: Request, definition: TableDef) -> str:
+    """What stands behind a title."""
     scenario = definition.scenario.replace("_", " ")
-    title = f"{definition.title}{more} [{scenario} scenario, protocol {request.settings.protocol}]"
+    about = f"[{scenario} scenario, protocol {request.settings.protocol}]"
     if request.embedded:
-        title += f" — EMBEDDED SUITE of generated images{_why_embedded(request)}"
-    return title
+        about += f" — EMBEDDED SUITE of generated images{_why_embedded(request)}"
+    return about
 
 
 def _why_embedded(request: Request) -> str:
     return "" if request.rows else f": no dataset found in {request.looked_in}"
 
 
-def _write(request: Request, made: Table, named_for: str) -> None:
-    Store(request.options.results).write_table(request.stem(made.name, named_for), {
+def _show(request: Request, made: Table, named_for: str) -> None:
+    """Print the table, and write it under results/tables."""
+    shown = sys.stdout.isatty()
+    print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
+    request.options.store.write_table(request.stem(made.name, named_for), {
         "md": render.markdown(made), "tex": render.latex(made), "csv": render.csv(made)})

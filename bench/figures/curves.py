@@ -39,7 +39,7 @@ Entries = tuple[list[Artist], list[str]]
 def over_thresholds(records: pd.DataFrame, columns: dict[float, str]) -> pd.DataFrame:
     """Figures 4 and 5: the stored mean of a metric at each a (`columns`: a -> its name).
 
-    records: `Runner.records`. Returns COLUMNS, a row per finished cell and a; a cell whose metric
+    records: results.records. Returns COLUMNS, a row per finished cell and a; a cell whose metric
     is no number has none.
     """
     parts = [records[["dataset", "category", "method", "seed"]].assign(

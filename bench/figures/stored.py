@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from aexad.bench.base.errors import UserError
+from aexad.bench.base.npy import read_npy
 from aexad.bench.plan.cells import Cell, Fit
+from aexad.bench.results import origin
+from aexad.bench.results.store import HEATMAPS, Store
 from aexad.bench.run import task
-from aexad.bench.run.runner import Runner
+from aexad.bench.run.job import Options
 from aexad.datasets.category import split
 from aexad.methods.base import Context
 from aexad.methods.weights import Weights
@@ -31,29 +34,50 @@ class Tested:
         return Tested(self.ids[rows], self.images[rows], self.masks[rows])
 
 
-def tested(fit: Fit, runner: Runner) -> Tested:
+def tested(fit: Fit, options: Options) -> Tested:
     """The test images of a stored fit. UserError where they are not there, or are others."""
-    library = runner.library
+    library = options.library
     if library.locate(fit.dataset, fit.category) is None:
         raise UserError(f"{library.expected(fit.dataset, fit.category)}: no images there; a "
                         f"figure of maps needs them beside the stored fits, give --data-root")
     category = library.load(fit.dataset, fit.category, fit.data)
-    task.check_origin(_info(fit, runner), runner.store.fit_dir(fit), data=category.digest)
+    origin.check(_info(fit, options.store), options.store.fit_dir(fit), data=category.digest)
     test = split(category, fit.dataset, fit.seed, fit.scenario, fit.data).test
     return Tested(category.ids[test], category.images[test], category.masks[test])
 
 
-def method(cell: Cell, runner: Runner) -> Any:
+def method(cell: Cell, options: Options) -> Any:
     """The cell's method as it was when it explained the test set. UserError without the
     pre-trained weights that it needs, or with others."""
-    task.prepare_process(runner.options)
-    ctx = Context(runner.options.device, cell.fit.seed, Weights(runner.options.weights))
-    return task.stored_method(cell, _info(cell.fit, runner), runner.store, ctx)
+    task.prepare_process(options)
+    ctx = Context(options.device, cell.fit.seed, Weights(options.weights))
+    return task.stored_method(cell, _info(cell.fit, options.store), options.store, ctx)
 
 
-def _info(fit: Fit, runner: Runner) -> dict[str, Any]:
-    info = runner.store.fit_info(fit)
+def heatmaps(cell: Cell, options: Options) -> np.ndarray | None:
+    """The heatmaps (N, S, S) float32 of a stored cell; made again where they were not kept, None
+    where they were made elsewhere."""
+    path, side = options.store.cell_dir(cell) / HEATMAPS, cell.fit.data.size
+    try:
+        maps = read_npy(path)
+        if maps.dtype == np.float32 and maps.shape[1:] == (side, side):
+            return maps
+        reason = f"{maps.dtype} {maps.shape}"
+    except FileNotFoundError:
+        reason = None
+    except ValueError as error:
+        reason = str(error)
+    if reason:
+        raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command "
+                        f"again")
+    if cell.skip:  # made elsewhere
+        return None
+    return method(cell, options).explain(tested(cell.fit, options).images).heatmaps
+
+
+def _info(fit: Fit, store: Store) -> dict[str, Any]:
+    info = store.fit_info(fit)
     if info is None:
-        raise UserError(f"{runner.store.fit_dir(fit)}: no model there, although cells made from "
+        raise UserError(f"{store.fit_dir(fit)}: no model there, although cells made from "
                         f"it are stored; copy it there, or delete those cells")
     return info

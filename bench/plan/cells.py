@@ -61,7 +61,7 @@ class Cell:
     def declared(self) -> dict[str, Any]:
         facts = {"fit": self.fit.key, "method": self.method, "params": declared(self.params),
                  "metrics": METRICS_VERSION}
-        # the images behind the test set's threshold, where those are not all (see task.measure)
+        # the images behind the test set's threshold, where those are not all (results/measured.py)
         return facts | ({"set": "anomalous"} if self.fit.scenario == ANOMALIES_ONLY else {})
 
     @property

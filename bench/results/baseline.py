@@ -19,11 +19,15 @@ from pyarrow import parquet
 
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.base.json_files import mismatch, read_object
+from aexad.bench.measure import regression
 from aexad.bench.measure.names import METRIC_COLUMNS
-from aexad.bench.plan.cells import Cell
+from aexad.bench.measure.regression import Entry
+from aexad.bench.plan.cells import SCENARIOS, Cell, all_cells
+from aexad.bench.plan.settings import Settings
 from aexad.bench.results.image_rows import KEYS, STORED, UNREADABLE, of_folder, read, read_columns
 from aexad.bench.results.shapes import BASELINE
 from aexad.bench.results.store import Store, json_writer, write_files
+from aexad.datasets.catalog import DATASETS, all_categories
 
 ROUNDED = [name for name in METRIC_COLUMNS if name.startswith(("f1_", "iou_"))]
 TEXTS = ["dataset", "category", "scenario", "method", "key", "id", "kind"]
@@ -156,3 +160,14 @@ def _test_images(path: Path) -> str:
     """A hash of which images were tested, in their order."""
     ids = read(path)["id"]
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def cells_of(entries: Sequence[Entry], settings: Settings, path: Path) -> list[Cell]:
+    """The cells of a baseline (`path`) as they would be computed with `settings`."""
+    known = all_categories(tuple(DATASETS))
+    for entry in entries:
+        fit = entry["fit"]
+        if (fit["dataset"], fit["category"]) not in known or fit["scenario"] not in SCENARIOS:
+            raise UserError(f"{path}: {regression.name(entry)}: no such category or scenario")
+    return [all_cells(settings, [e["method"]], [(e["fit"]["dataset"], e["fit"]["category"])],
+                      e["fit"]["scenario"], [e["fit"]["seed"]])[0] for e in entries]

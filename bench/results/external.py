@@ -9,26 +9,19 @@ the place of the old ones.
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Any
 
 from aexad import methods
-from aexad.bench.base import provenance
 from aexad.bench.base.errors import UserError
-from aexad.bench.plan.cells import Cell
-from aexad.bench.results.store import CELL, Store, read_json, write_json
-from aexad.bench.run import task
-from aexad.datasets.category import Category
-from aexad.methods.base import Context
+from aexad.bench.results.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from aexad.methods.base import Context
 
 NO_MAPS = "no maps evaluated"
 NOTE = "heatmaps made elsewhere, their emissions unknown"
-UNKNOWN = {"commit": None, "libraries": {}, "device": None, "threads": None, "system": None}
 _known: set[str] = set()  # the names that `register` put into methods.REGISTRY
 
 
@@ -92,22 +85,6 @@ def _add(name: str, label: str) -> None:
     methods.REGISTRY[name] = methods.Entry(label, "aexad.bench.results.external:External")
     _known.add(name)
     methods.entries.cache_clear()
-
-
-def save(cell: Cell, category: Category, positions: np.ndarray, heatmaps: np.ndarray,
-         scores: np.ndarray, facts: dict[str, Any], options: task.Options) -> None:
-    """Measure the heatmaps (N, S, S) and scores (N,) of the test images at `positions`, and store
-    the cell in place of an older one. facts: where the maps come from (sha256, folder, score)."""
-    table, numbers = task.measure(heatmaps, scores, category, positions, cell.fit.scenario)
-    store = Store(options.results)
-    (store.cell_dir(cell) / CELL).unlink(missing_ok=True)  # first: half an older cell is none
-    shutil.rmtree(store.cell_dir(cell), ignore_errors=True)
-    store.save_cell(cell, table, {
-        "declared": cell.declared(), "fit": cell.fit.declared(), "numbers": numbers,
-        "emissions": None, "provenance": UNKNOWN,
-        "external": {**facts, "evaluated": provenance.collect(torch.device("cpu"), 1)},
-        "data_sha256": category.digest, "weights_sha256": {},
-    }, heatmaps if options.keep_maps else None)
 
 
 def remarks(info: dict[str, Any]) -> dict[str, str]:

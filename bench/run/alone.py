@@ -11,15 +11,17 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results import readings
 from aexad.bench.results.store import FIT, Store, done
-from aexad.bench.run.runner import Runner
+from aexad.bench.run import estimate, runner
+from aexad.bench.run.engines import Choice
+from aexad.bench.run.job import Options
 
 
-def runner(of: Runner) -> Runner:
-    """The runner of that store."""
-    if of.choice.side_by_side:
-        raise UserError(f"{of.choice}: --emissions strict measures one fit at a time; use --jobs "
+def options_for(options: Options, choice: Choice) -> Options:
+    """The options of that store. UserError where `choice` would do several fits at a time."""
+    if choice.side_by_side:
+        raise UserError(f"{choice}: --emissions strict measures one fit at a time; use --jobs "
                         f"1, or run the table so first and then again for strict")
-    return Runner(replace(of.options, results=readings.alone_store(of.store).root))
+    return replace(options, results=readings.alone_store(options.store).root)
 
 
 def unsound(cells: Sequence[Cell], store: Store) -> list[Cell]:
@@ -27,17 +29,17 @@ def unsound(cells: Sequence[Cell], store: Store) -> list[Cell]:
     return [c for c in cells if store.cell_info(c) and not readings.of_cell(c, store).sound]
 
 
-def measure(of: Runner, cells: Sequence[Cell]) -> list[str]:
+def measure(cells: Sequence[Cell], options: Options, choice: Choice) -> list[str]:
     """Do the unsound ones of `cells` again, alone. Returns what failed, a line each."""
-    alone, todo = runner(of), unsound(cells, of.store)
+    alone, todo = options_for(options, choice), unsound(cells, options.store)
     for cell in todo:
-        _prepare(cell, of.store, alone.store)
-    return alone.run(todo) if todo else []
+        _prepare(cell, options.store, alone.store)
+    return runner.run(todo, alone).failures if todo else []
 
 
-def describe(of: Runner, cells: Sequence[Cell]) -> str:
+def describe(cells: Sequence[Cell], options: Options, choice: Choice) -> str:
     """What `measure` would do now, for `--dry-run`."""
-    return runner(of).describe(unsound(cells, of.store))
+    return estimate.describe(unsound(cells, options.store), options_for(options, choice))
 
 
 def _prepare(cell: Cell, store: Store, alone: Store) -> None:

@@ -11,14 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 POLL = 0.5  # seconds between two looks for a free GPU
+
+
+def default_device() -> str:
+    """'cuda' where there is a GPU."""
+    import torch  # not above: who only names an option needs none
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def visible() -> list[str]:
     """What identifies each GPU that torch sees, in torch's order; the same in every process,
     whatever CUDA_VISIBLE_DEVICES makes of their numbers."""
+    import torch  # as above
+
     if not torch.cuda.is_available():
         return []
     return [str(torch.cuda.get_device_properties(i).uuid)

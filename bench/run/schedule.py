@@ -10,8 +10,7 @@ from aexad.bench.plan.cells import Fit
 from aexad.bench.results.store import Store
 from aexad.bench.run import claims
 from aexad.bench.run.claims import Watch
-from aexad.bench.run.engines import Outcome
-from aexad.bench.run.task import Job
+from aexad.bench.run.job import Job, Outcome
 
 ATTEMPTS = 3  # workers that a job may lose before it counts as failed
 

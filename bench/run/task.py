@@ -6,12 +6,9 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -20,60 +17,20 @@ from aexad.bench.base import provenance
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.base.files import sweep
 from aexad.bench.base.progress import Progress, duration
-from aexad.bench.measure import metrics
 from aexad.bench.measure.energy import Meter
 from aexad.bench.plan import own_images
-from aexad.bench.plan.cells import ANOMALIES_ONLY, Cell, Fit
-from aexad.bench.results import model
+from aexad.bench.plan.cells import Cell, Fit
+from aexad.bench.results import model, origin
+from aexad.bench.results.measured import measure
 from aexad.bench.results.store import Store
 from aexad.bench.run import checkpoint
-from aexad.bench.run.claims import Lost, Seen
-from aexad.datasets.catalog import Dataset
-from aexad.datasets.category import Category, Library, Split, split, vanished_note
+from aexad.bench.run.claims import Lost
+from aexad.bench.run.job import Job, Options
+from aexad.datasets.category import Category, Split, split, vanished_note
 from aexad.datasets.folder import GOOD
 from aexad.methods import memory
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.weights import Weights
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the work is done, as opposed to what is done; none of it is in a key."""
-
-    results: Path
-    data_root: Path
-    cache: Path
-    weights: Path | None
-    device: str
-    threads: int
-    country: str
-    shared: bool = False
-    keep_maps: bool = False
-    checkpoint_every: float = 20.0  # seconds
-    own: Dataset | None = None  # the user's own images, which a worker process has to be told of
-
-    def absolute(self) -> Options:
-        """The same, for a process that works in another folder."""
-        return replace(self, results=self.results.absolute(), data_root=self.data_root.absolute(),
-                       cache=self.cache.absolute(),
-                       weights=self.weights and self.weights.absolute())
-
-
-@dataclass(frozen=True)
-class Job:
-    """A fit with the cells wanted from it; `position` is '3/10'. `expired`: a claim of another
-    runner that was seen to stand still, and may be taken over."""
-
-    fit: Fit
-    cells: tuple[Cell, ...]
-    options: Options
-    position: str
-    expired: Seen | None = None
-
-    @property
-    def label(self) -> str:
-        """For messages."""
-        return f"[{self.position}] {self.fit.dataset}/{self.fit.category} {self.fit.method}"
 
 
 class RunContext(Context):
@@ -174,8 +131,7 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
         return []
     for folder in (store.fit_dir(fit), *map(store.cell_dir, todo)):
         sweep(folder)  # a killed run's half-written files
-    library = Library(options.data_root, options.cache, options.threads)
-    category = library.load(fit.dataset, fit.category, fit.data)
+    category = options.library.load(fit.dataset, fit.category, fit.data)
     parts = split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
     ctx = RunContext(fit, options, progress, category.digest, store)
     info = store.fit_info(fit)
@@ -187,7 +143,7 @@ def _run(job: Job, store: Store, progress: Progress) -> list[str]:
         progress.say(f"trained in {duration(info['emissions']['seconds'])}")
     else:
         store.checkpoint(fit).unlink(missing_ok=True)  # of a run killed just before it did that
-    check_origin(info, store.fit_dir(fit), data=category.digest)
+    origin.check(info, store.fit_dir(fit), data=category.digest)
     failures = []
     for cell in todo:
         try:
@@ -206,7 +162,7 @@ def stored_method(cell: Cell, info: dict[str, Any], store: Store, ctx: Context) 
     """The cell's method with what its fit learned; `info` is the fit's. UserError where its
     pre-trained weights are not those given now."""
     method = methods.load(cell.method)(cell.fit.params, cell.params, ctx)
-    check_origin(info, store.fit_dir(cell.fit), weights=ctx.weights.used)
+    origin.check(info, store.fit_dir(cell.fit), weights=ctx.weights.used)
     model.load_trained(method, store.load_model(cell.fit),
                        store.fit_dir(cell.fit) / model.TENSORS, cell.method)
     return method
@@ -256,24 +212,6 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     }, explanation.heatmaps if options.keep_maps else None)
 
 
-def measure(heatmaps: np.ndarray, scores: np.ndarray, category: Category, positions: np.ndarray,
-            scenario: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The metrics of each test image, and the numbers of the test set as a whole.
-
-    heatmaps: (N, H, W), scores: (N,), of the category's images at `positions` (N,). On anomalies
-    only the authors' test set has no normal images, so that these don't count in the threshold
-    of the whole set; for the detection AUC they do.
-    """
-    masks, kinds = category.masks[positions], category.kinds[positions]
-    table = metrics.per_image(heatmaps, masks, (kinds != GOOD).astype(np.int64),
-                              set_normals=scenario != ANOMALIES_ONLY)
-    numbers = metrics.aggregate(table, scores) | metrics.pooled(heatmaps, masks)
-    table.insert(0, "id", category.ids[positions])
-    table.insert(1, "kind", kinds)
-    table.insert(3, "score", scores)
-    return table, numbers
-
-
 def keep_findings(fit: Fit, method: Any, store: Store) -> None:
     """What explaining the test set added to the method's state (BGAD: maxima over it) belongs to
     the fit, so that images explained later are measured by the same. It is saved before the cell
@@ -281,17 +219,6 @@ def keep_findings(fit: Fit, method: Any, store: Store) -> None:
     state, stored = method.state_dict(), store.load_model(fit)
     if state.keys() > stored.keys():
         store.save_model(fit, {**state, **stored})
-
-
-def check_origin(info: dict[str, Any], folder: Path, data: str | None = None,
-                 weights: dict[str, str] | None = None) -> None:
-    """Refuse a stored result that was made from other images or other pre-trained weights."""
-    for what, now, then in (("images", data, info["data_sha256"]),
-                            ("pre-trained weights", weights, info["weights_sha256"])):
-        if now is not None and now != then:
-            mine = info.get("fit", info["declared"])["dataset"] == own_images.NAME
-            raise UserError(f"{folder}: made from other {what} than those given now; use another "
-                            f"{'--data-name or ' if mine else ''}--results, or delete that folder")
 
 
 def _check(explanation: Any, shape: tuple[int, ...]) -> None:

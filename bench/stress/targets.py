@@ -17,19 +17,19 @@ import torch
 from aexad import methods
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.npy import read_npy
-from aexad.bench.commands.check import cells_of
 from aexad.bench.measure import regression
 from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.definitions import TABLES
 from aexad.bench.plan.settings import PROTOCOLS, Settings
 from aexad.bench.results import baseline, image_rows, map_files, model, store
+from aexad.bench.results.records import records
 from aexad.bench.results.store import Store
 from aexad.bench.run import checkpoint
-from aexad.bench.run.runner import Runner
-from aexad.bench.run.task import Options
+from aexad.bench.run.job import Options
 from aexad.bench.stress import mutate, seeds
 from aexad.bench.tables import render
+from aexad.bench.tables.assemble import with_metrics
 from aexad.bench.tables.build import build
 from aexad.datasets.images import marks_something, read_image, read_mask, read_rgb
 from aexad.methods.weights import read_state
@@ -102,7 +102,7 @@ def _pictures(folder: Path) -> list[Target]:
 
 def _stored(folder: Path) -> list[Target]:
     options = Options(folder / "results", folder / "data", folder / "cache", None, "cpu", 1, "ITA")
-    runner, kept = Runner(options), Store(options.results)
+    kept = options.store
     settings = Settings("smoke")
     [cell] = all_cells(settings, ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
     (options.data_root / "mvtec" / "bottle" / "train").mkdir(parents=True, exist_ok=True)
@@ -126,13 +126,11 @@ def _stored(folder: Path) -> list[Target]:
         found = kept.cell_info(cell)
         if found is None and kept.failure(cell) is None:
             raise UserError(f"{cell_folder}: damaged, and said to be")
-        records = runner.records([cell])
-        for metric in ("f1", "iou"):
-            column = settings.metrics.column(metric)
-            records[metric] = records[column] if found else np.nan
+        made = with_metrics(records([cell], kept, options.library),
+                            {m: settings.metrics.column(m) for m in ("f1", "iou")})
         for name in ("table2", "table5") if found else ("table2",):
-            made = build(records, TABLES[name], [("mvtec", "bottle")], ["ae_xad"], {"ae_xad": "A"})
-            render.terminal(made, 100, False).encode()
+            shown = build(made, TABLES[name], [("mvtec", "bottle")], ["ae_xad"], {"ae_xad": "A"})
+            render.terminal(shown, 100, False).encode()
 
     def both() -> None:
         table()
@@ -276,7 +274,8 @@ def _baseline(folder: Path) -> Target:
         given = content.get("settings") or {}
         settings = Settings(given.get("protocol") or "paper", given.get("epochs"),
                             given.get("set") or [])
-        for before, cell in zip(content["cells"], cells_of(content["cells"], settings, path)):
+        cells = baseline.cells_of(content["cells"], settings, path)
+        for before, cell in zip(content["cells"], cells):
             now = {**entry, "fit": cell.fit.declared(), "declared": cell.declared()}
             if not regression.differences(before, now):
                 [c.fell or c.rose for c in regression.changes(before, now)]

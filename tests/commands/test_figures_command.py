@@ -14,7 +14,6 @@ from aexad.bench.figures import curves, stored
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.settings import Settings
 from aexad.bench.run import task
-from aexad.bench.run.runner import Runner
 
 from conftest import make_category
 from running import BOTTLE, TINY, csv, run
@@ -95,11 +94,10 @@ def test_a_few_images_get_the_maps_of_the_whole_test_set(kept, name):
     request = requests.understand(cli.understand(words))
     settings = Settings("smoke", sets=["data.size=32"])
     [cell] = all_cells(settings, [name], [("mvtec", "bottle")], "standard", [40])
-    runner = Runner(request.options)
-    whole = np.load(runner.store.cell_dir(cell) / "heatmaps.npy")
-    tested = stored.tested(cell.fit, runner)
+    whole = np.load(request.options.store.cell_dir(cell) / "heatmaps.npy")
+    tested = stored.tested(cell.fit, request.options)
     some = tested.only([tested.ids[5], tested.ids[2]])
-    heatmaps = stored.method(cell, runner).explain(some.images).heatmaps
+    heatmaps = stored.method(cell, request.options).explain(some.images).heatmaps
     np.testing.assert_allclose(heatmaps, whole[[5, 2]], rtol=1e-3, atol=1e-4 * whole.max())
 
 

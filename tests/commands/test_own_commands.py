@@ -20,6 +20,7 @@ from aexad.bench.measure import maps
 from aexad.bench.plan import own_images
 from aexad.bench.results import model
 from aexad.bench.run import task
+from aexad.bench.run.job import Job
 
 from conftest import make_category
 from running import TINY
@@ -124,7 +125,7 @@ def test_a_job_brings_the_images_along_to_a_process_that_knows_nothing(kept, tmp
     request = requests.understand(cli.understand(words))
     [cell], _, _ = requests.table_cells(request, _table())
     own_images.register(None)
-    assert task.run(task.Job(cell.fit, (cell,), request.options, "1/1")) == []
+    assert task.run(Job(cell.fit, (cell,), request.options, "1/1")) == []
     assert cell_of(tmp_path / "r", "ae_xad").exists()
 
 

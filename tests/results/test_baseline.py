@@ -208,7 +208,7 @@ def test_what_a_baseline_has_is_not_computed_and_stays(made, tmp_path, capsys, m
     assert {e["key"] for e in content["cells"]} == {*found["key"]} == {c.key for c in CELLS}
     assert content["command"].count(" && ") == 1
     before = both(path)
-    monkeypatch.setattr(command.Runner, "run", lambda *a: pytest.fail("ran"))
+    monkeypatch.setattr(command.runner, "run", lambda *a: pytest.fail("ran"))
     assert run(root, tmp_path / "c", *words) == 0
     assert "has 4 of 4 cells; nothing to do" in capsys.readouterr().err and both(path) == before
 

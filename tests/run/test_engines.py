@@ -23,8 +23,8 @@ from aexad.bench.results.store import Store, read_json
 from aexad.bench.run import claims, schedule, task
 from aexad.bench.run.claims import look
 from aexad.bench.run.engines import work
+from aexad.bench.run.job import Job, Options, Outcome
 from aexad.bench.run.schedule import Schedule
-from aexad.bench.run.task import Job, Options
 
 from conftest import make_category
 from running import BOTTLE, TINY, run
@@ -207,7 +207,7 @@ def test_nothing_is_written_when_the_fit_is_lost_after_its_training(job, monkeyp
     assert not {"fit.json", "model.safetensors"} & set(os.listdir(folder))
     thief[0].release()
     monkeypatch.setattr(task, "train", train)
-    assert work.work(job) == work.Outcome(job)
+    assert work.work(job) == Outcome(job)
     assert Store(job.options.results).cell_info(job.cells[0])
 
 
@@ -293,7 +293,7 @@ def test_ctrl_c_leaves_what_began_to_finish_and_begins_no_more(root, tmp_path, c
 
 
 def test_bad_input_found_by_a_worker_ends_the_run(root, tmp_path, cluster, capsys, monkeypatch):
-    monkeypatch.setattr("aexad.bench.run.runner.Runner.check", lambda *args: None)
+    monkeypatch.setattr("aexad.bench.run.preflight.check", lambda *args: {})
     [mask] = (root / "mvtec/bottle/ground_truth/dent").glob("000_mask.png")
     mask.write_bytes(b"no image")
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2

@@ -13,9 +13,8 @@ from aexad.bench.plan.settings import Settings
 from aexad.bench.results.store import Store
 from aexad.bench.run import claims
 from aexad.bench.run.claims import Watch
-from aexad.bench.run.engines import Outcome
+from aexad.bench.run.job import Job, Options, Outcome
 from aexad.bench.run.schedule import Schedule
-from aexad.bench.run.task import Job, Options
 
 from stored import info_of
 from test_claims import plant

@@ -13,10 +13,10 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.settings import Settings
 from aexad.bench.run import engines
-from aexad.bench.run.engines import Choice, Outcome, probe
+from aexad.bench.run.engines import Choice, probe
 from aexad.bench.run.engines.work import work
 from aexad.bench.run.engines.workers import Workers
-from aexad.bench.run.task import Job, Options
+from aexad.bench.run.job import Job, Options, Outcome
 
 from conftest import REPOSITORY
 

@@ -4,12 +4,11 @@ or ray cluster. All are pools of workers that do one fit at a time."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.run.engines.work import Outcome
-from aexad.bench.run.task import Job, Options
+from aexad.bench.run.job import Job, Options, Outcome
 
 NAMES = ("loky", "dask", "ray")
 
@@ -32,6 +31,11 @@ class Choice:
     def side_by_side(self) -> bool:
         """Whether other fits may run on the same machine at the same time."""
         return self.jobs != 1 or self.remote
+
+    def applied(self, options: Options) -> Options:
+        """The options of a run so."""
+        options = replace(options, shared=self.side_by_side)
+        return options.absolute() if self.remote else options
 
     def __str__(self) -> str:
         return f"--engine {self.engine}" if self.remote else f"--jobs {self.jobs}"

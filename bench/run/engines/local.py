@@ -9,8 +9,8 @@ from typing import Any
 
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-from aexad.bench.run.engines.work import Outcome, work
-from aexad.bench.run.task import Job
+from aexad.bench.run.engines.work import work
+from aexad.bench.run.job import Job, Outcome
 
 
 class Here:

@@ -16,7 +16,7 @@ import torch
 
 from aexad.bench.base import places, provenance
 from aexad.bench.results.store import write_file
-from aexad.bench.run.task import Options
+from aexad.bench.run.job import Options
 
 PACKAGES = ("aexad", "aexad.bench", "aexad.methods", "aexad.datasets")
 

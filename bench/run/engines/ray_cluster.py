@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from aexad.bench.base.errors import UserError, first_line
-from aexad.bench.run.task import Options
+from aexad.bench.run.job import Options
 
 try:
     import ray

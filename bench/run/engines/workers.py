@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.run.engines import probe
-from aexad.bench.run.engines.work import Outcome, work
-from aexad.bench.run.task import Job, Options
+from aexad.bench.run.engines.work import work
+from aexad.bench.run.job import Job, Options, Outcome
 
 ATTEMPTS = 3  # probes that a worker may not survive before it is refused
 

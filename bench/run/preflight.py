@@ -1,0 +1,68 @@
+"""Whatever can be checked before the first fit: an error shows now, not after hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aexad import methods
+from aexad.bench.base.errors import UserError
+from aexad.bench.plan.cells import Cell, Fit
+from aexad.bench.results import origin
+from aexad.bench.run.job import Options
+from aexad.datasets.category import split
+
+
+def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[Fit, str]:
+    """Files, masks, splits and weights of the fits that are to be done (`todo`); origin of those of
+    `cells` that are stored. Returns the fits that can't be done here, and why; UserError for what
+    is wrong."""
+    store, library = options.store, options.library
+    for fit in todo:
+        category = library.load(fit.dataset, fit.category, fit.data)
+        split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
+    stored = {cell: info for cell in cells if (info := store.cell_info(cell))}
+    used, left_out = _weights(cells, todo, options)
+    if todo and not stored and all(fit in left_out for fit in todo):
+        raise UserError(left_out[todo[0]])
+    for cell, info in stored.items():
+        fit, digest = cell.fit, None
+        if library.locate(fit.dataset, fit.category):
+            digest = library.digest(fit.dataset, fit.category, fit.data)
+        origin.check(info, store.cell_dir(cell), digest,
+                     used.get((fit.method, fit.params)))
+    return left_out
+
+
+def _weights(cells: Sequence[Cell], todo: Sequence[Fit], options: Options
+             ) -> tuple[dict[tuple[str, Any], dict[str, str]], dict[Fit, str]]:
+    """Build every network once, so that missing or wrong weights show before training.
+
+    A table of stored results needs no weights: those are looked at only where a place for them was
+    given. Returns the SHA-256 of what was read, by (method, parameters); and the fits whose weights
+    can't be had, with the reason: they are left out as long as there is anything else to show.
+    """
+    used: dict[tuple[str, Any], dict[str, str] | str] = {}
+    left_out: dict[Fit, str] = {}
+    for fit in dict.fromkeys(c.fit for c in cells) if options.weights else todo:
+        kind = (fit.method, fit.params)
+        if kind not in used:
+            used[kind] = _weights_of(fit, options)
+        if isinstance(used[kind], str):
+            left_out[fit] = used[kind]
+    return {k: v for k, v in used.items() if not isinstance(v, str)}, left_out
+
+
+def _weights_of(fit: Fit, options: Options) -> dict[str, str] | str:
+    """The SHA-256 of the weights of a fit's network, or why they can't be had."""
+    # Imported here: where all is stored, no network is built.
+    from aexad.methods.base import Context
+    from aexad.methods.weights import Weights, WeightsMissing
+
+    ctx = Context("cpu", fit.seed, Weights(options.weights))
+    cls = methods.load(fit.method)
+    try:
+        cls(fit.params, cls.explain_params(), ctx)
+    except WeightsMissing as error:
+        return str(error)
+    return ctx.weights.used
