@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from aexad import methods
 from aexad.bench.base import places
 from aexad.bench.base.errors import UserError, nearest
@@ -68,6 +66,7 @@ def understand(args: argparse.Namespace) -> Request:
     choice = engines.chosen(args.engine, args.jobs, args.scheduler, args.address)
     engines.check_device(choice, args.device)
     options = Options(results, root, cache, Path(args.weights) if args.weights else None,
+                      "auto" if args.device == "auto" else
                       device(args.device, here=not choice.remote), args.threads,
                       check_country(args.country), keep_maps=args.keep_maps,
                       checkpoint_every=args.checkpoint_every, own=mine)
@@ -156,6 +155,10 @@ def device(text: str, here: bool = True) -> str:
     """The device that --device names, which must be there, if it is `here` that it is used."""
     if text == "auto":
         return default_device()
+    if text == "cpu":
+        return text
+    import torch  # a table of stored results needs none
+
     try:
         kind = torch.device(text).type
     except RuntimeError:

@@ -49,6 +49,7 @@ def tested(fit: Fit, options: Options) -> Tested:
 def method(cell: Cell, options: Options) -> Any:
     """The cell's method as it was when it explained the test set. UserError without the
     pre-trained weights that it needs, or with others."""
+    options = options.with_device()
     task.prepare_process(options)
     ctx = Context(options.device, cell.fit.seed, Weights(options.weights))
     return task.stored_method(cell, _info(cell.fit, options.store), options.store, ctx)

@@ -8,6 +8,7 @@ from pathlib import Path
 from aexad.bench.plan.cells import Cell, Fit
 from aexad.bench.results.store import Store
 from aexad.bench.run.claims import Seen
+from aexad.bench.run.gpus import default_device
 from aexad.datasets.catalog import Dataset
 from aexad.datasets.category import Library
 
@@ -20,7 +21,7 @@ class Options:
     data_root: Path
     cache: Path
     weights: Path | None
-    device: str
+    device: str  # 'auto' until something runs
     threads: int
     country: str
     shared: bool = False
@@ -37,6 +38,10 @@ class Options:
     def library(self) -> Library:
         """The datasets."""
         return Library(self.data_root, self.cache, self.threads)
+
+    def with_device(self) -> Options:
+        """The same with the device that 'auto' stands for, which torch has to be asked for."""
+        return replace(self, device=default_device() if self.device == "auto" else self.device)
 
     def absolute(self) -> Options:
         """The same, for a process that works in another folder."""

@@ -35,8 +35,9 @@ def run(cells: Sequence[Cell], options: Options, choice: Choice = HERE,
     if options.keep_maps:
         _say_without_maps(cells, store)
     todo = by_fit(pending(cells, store, options.library))
-    if todo:  # a table of stored results needs nothing to be written
+    if todo:  # a table of stored results needs nothing to be written, and no device
         store.check_writable()
+        options = options.with_device()
     left_out = preflight.check(cells, list(todo), options)
     todo = {fit: group for fit, group in todo.items() if fit not in left_out}
     work = [Job(fit, tuple(group), options, f"{i}/{len(todo)}")

@@ -10,7 +10,10 @@ import threading
 import pytest
 import torch
 
+from aexad.bench.results.store import Store
 from aexad.bench.run import gpus
+
+from running import BOTTLE, run
 
 TWO = ("GPU-a", "GPU-b")
 
@@ -83,3 +86,14 @@ def test_a_killed_process_leaves_its_gpu_free(tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="GPU NAMES NOT TESTED: no GPU here")
 def test_visible_gpus_have_names_of_their_own():
     assert len(set(gpus.visible())) == torch.cuda.device_count()
+
+
+def test_auto_becomes_a_device_when_something_runs(root, tmp_path, monkeypatch):
+    """The last --device wins: without one it is auto."""
+    asked, found = [], gpus.default_device()
+    monkeypatch.setattr("aexad.bench.run.job.default_device", lambda: asked.append(1) or found)
+    words = (*BOTTLE, "--methods", "ae", "--device", "auto")
+    assert run(root, tmp_path, *words) == 0 and len(asked) == 1
+    [info] = Store(tmp_path).all_fits()
+    assert info["provenance"]["device"].startswith("cpu: ") == (found == "cpu")
+    assert run(root, tmp_path, *words) == 0 and len(asked) == 1  # stored: nobody asks
