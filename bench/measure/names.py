@@ -32,4 +32,6 @@ METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection A
 def used(df: pd.DataFrame) -> NDArray[np.bool_]:
     """(N,) which images the means are over: the anomalous ones whose mask has both classes.
     df: what metrics.per_image returned."""
-    return ((df["label"] == 1) & (df["area"] > 0) & (df["area"] < 1)).to_numpy()
+    both = (df["area"] > 0) & (df["area"] < 1)
+    counted: NDArray[np.bool_] = ((df["label"] == 1) & both).to_numpy()
+    return counted
