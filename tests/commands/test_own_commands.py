@@ -348,7 +348,7 @@ def test_a_model_whose_fit_is_gone_is_not_written(kept, tmp_path, capsys):
 
 
 def test_another_version_of_a_method_is_refused(kept, folder, monkeypatch):
-    from aexad.methods.ae_xad import AEXAD
-    monkeypatch.setattr(AEXAD, "version", AEXAD.version + 1)
+    from aexad.methods.ae_xad_params import AEXADFacts
+    monkeypatch.setattr(AEXADFacts, "version", AEXADFacts.version + 1)
     with pytest.raises(UserError, match="train it again"):
         model.read(folder)
