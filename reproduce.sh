@@ -208,12 +208,13 @@ pip_install() {
         --progress-bar off "$@"
 }
 
-# Whether only the checkout is another than the environment was made for; says which, if so.
+# Whether the environment is what it has to be but for the checkout that is installed in it.
 made_for_another() {
     local made_from now
     [[ -f $venv/.ready ]] || return 1
     made_from=$(<"$venv/.ready")
-    now=$(stamp "${PYTHON:-$venv/bin/python}") || return 1
+    now=$(stamp "$venv/bin/python") || return 1
+    [[ -z ${PYTHON:-} || $(stamp "$PYTHON") == "$now" ]] || return 1
     [[ ${made_from%$'\n'*} == "${now%$'\n'*}" && $made_from != "$now" ]]
 }
 
