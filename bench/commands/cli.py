@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.commands import config
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.parsers import COMMANDS
 
@@ -46,10 +47,14 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
     if not first.startswith("-") and first not in COMMANDS:
         raise UserError(f"unknown command '{first}'{nearest(first, [*COMMANDS, 'test'])}")
     everything, commands = parser(only=first)
+    about_cells = first in COMMANDS and COMMANDS[first].about_cells
+    before = config.use(commands[first], words[1:]) if about_cells else {}
     args, rest = everything.parse_known_args(words or ["--help"])
     if rest:  # argparse itself would point to the help of all commands
         commands[args.command].error(f"unrecognized arguments: {' '.join(rest)}")
     args.words, args.main = list(words), main  # main: `stress` runs commands
+    if about_cells:
+        config.remember(commands[first], args, before)
     return args
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from aexad import methods
 from aexad.bench.base.errors import UserError
+from aexad.bench.commands import config
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import Request, table_cells, understand
 from aexad.bench.measure import statistics
@@ -145,7 +146,8 @@ def _write(request: Request, report: Report) -> None:
     stem = request.stem(report.name, TABLES[TABLE].scenario)
     page = comparison.page(report)
     request.options.store.write_table(stem, {
-        "md": grids.markdown(page), "tex": grids.latex(page), "csv": comparison.csv(report)})
+        "md": grids.markdown(page), "tex": grids.latex(page), "csv": comparison.csv(report),
+        **config.beside(request.args, request.args.command)})
     _draw(report, request.options.results / "figures" / f"{stem}-ranks")
 
 

@@ -12,6 +12,7 @@ from aexad.datasets.catalog import DATASETS
 
 COMMAND = os.environ.get("AEXAD_COMMAND", "aexad-bench")
 ENGINES = ("loky", "dask", "ray")  # those of bench/run/engines
+COMMA_SEPARATED = ("methods", "datasets", "categories", "seeds", "points", "repeat")
 
 
 def parameter_options(p: argparse._ActionsContainer) -> None:
@@ -36,18 +37,19 @@ def selection_options(p: argparse._ActionsContainer) -> None:
 
 
 def data_root_option(p: argparse._ActionsContainer) -> None:
-    p.add_argument("--data-root", help="folder of the datasets (default $AEXAD_DATA, else data/)")
+    p.add_argument("--data-root", metavar="DIR", help="folder of the datasets (default "
+                                                      "$AEXAD_DATA, else data/)")
 
 
 def results_option(p: argparse._ActionsContainer) -> None:
-    p.add_argument("--results", help="where results are kept (default $AEXAD_RESULTS, else "
-                                     "results/)")
+    p.add_argument("--results", metavar="DIR", help="where results are kept (default "
+                                                    "$AEXAD_RESULTS, else results/)")
 
 
 def machine_options(p: argparse._ActionsContainer) -> None:
     """The options that say what networks run on and start from."""
-    p.add_argument("--weights", help="folder of pre-trained weights, looked into first; or a "
-                   "file, which serves one network")
+    p.add_argument("--weights", metavar="FILE_OR_DIR", help="folder of pre-trained weights, looked "
+                   "into first; or a file, which serves one network")
     p.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, … (default: cuda where "
                                                     "there is one)")
     threads_option(p)
@@ -66,6 +68,8 @@ def own_images_options(p: argparse._ActionsContainer) -> None:
 
 def work_options(p: argparse.ArgumentParser) -> None:
     """The options of all commands that are about cells: what to compute, and how."""
+    p.add_argument("--config", metavar="FILE", help="a TOML file with options of this command by "
+                   "their names (docs/tables.md); the command line wins over it")
     what = p.add_argument_group("what to compute")
     what.add_argument("--methods", help="comma-separated; default: those of the table")
     selection_options(what)

@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 from aexad import methods
 from aexad.bench import study
 from aexad.bench.base.errors import UserError, nearest
-from aexad.bench.commands import saving
+from aexad.bench.commands import config, saving
 from aexad.bench.commands.request import Request, understand, words
 from aexad.bench.measure.statistics import LEVEL, RESAMPLES
 from aexad.bench.plan import open_points
@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     print(grids.terminal(page, get_terminal_size().columns if shown else 120))
     store.write_table(request.stem(page.name), {
         "md": grids.markdown(page), "tex": grids.latex(page),
-        "csv": study.table(made).to_csv(index=False, lineterminator="\n")})
+        "csv": study.table(made).to_csv(index=False, lineterminator="\n"),
+        **config.beside(args, args.command)})
     keeping.keep(cells, store)
     for line in ran.failures:
         print(f"failed: {line}", file=sys.stderr)

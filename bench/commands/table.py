@@ -7,7 +7,7 @@ import sys
 from shutil import get_terminal_size
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands import saving
+from aexad.bench.commands import config, saving
 from aexad.bench.commands.request import Request, table_cells, understand
 from aexad.bench.plan.definitions import TABLES, TableDef
 from aexad.bench.results.records import pending, records
@@ -73,7 +73,7 @@ def table(request: Request, definition: TableDef) -> int:
     found = records(cells, options.store, options.library, ran.left_out)
     for made in assemble.tables(definition, cells, rows, names, found, request.settings.metrics,
                                 options.store, _about(request, definition)):
-        _show(request, made, named_for)
+        _show(request, made, definition, named_for)
     keeping.keep(cells, options.store)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
@@ -97,9 +97,12 @@ def _why_embedded(request: Request) -> str:
     return "" if request.rows else f": no dataset found in {request.looked_in}"
 
 
-def _show(request: Request, made: Table, named_for: str) -> None:
+def _show(request: Request, made: Table, definition: TableDef, named_for: str) -> None:
     """Print the table, and write it under results/tables."""
     shown = sys.stdout.isatty()
     print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
-    request.options.store.write_table(request.stem(made.name, named_for), {
-        "md": render.markdown(made), "tex": render.latex(made), "csv": render.csv(made)})
+    texts = {"md": render.markdown(made), "tex": render.latex(made), "csv": render.csv(made)}
+    if made.name == definition.name:  # one relative to a method comes with it
+        command = definition.name if request.args.command == "tables" else request.args.command
+        texts |= config.beside(request.args, command)
+    request.options.store.write_table(request.stem(made.name, named_for), texts)

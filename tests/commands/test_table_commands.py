@@ -50,7 +50,8 @@ def numbers(results, scenario="standard", method="ae_xad"):
 def test_every_table_is_written_in_all_formats(done):
     names = [*(f"table{n}" for n in range(1, 10)), *(f"table{n}-relative" for n in (5, 6, 7, 8))]
     files = {p.name for p in (done[1] / "tables").iterdir()}
-    assert files == {f"{name}-smoke.{kind}" for name in names for kind in ("md", "tex", "csv")}
+    assert files == {f"{name}-smoke.{kind}" for name in names for kind in (
+        "md", "tex", "csv", *(() if name.endswith("relative") else ("toml",)))}
     assert len(list((done[1] / "fits").iterdir())) == 2  # one training a scenario, for 9 tables
 
 
