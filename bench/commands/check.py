@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.places import BASELINES, CHECKOUT
+from aexad.bench.commands import as_json
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import Request, understand, words
 from aexad.bench.commands.saving import check_json
@@ -23,6 +22,8 @@ from aexad.bench.plan.cells import Cell, all_cells
 from aexad.bench.results import baseline
 from aexad.bench.results.store import Store
 from aexad.bench.run import estimate, runner
+from aexad.bench.tables import verdicts
+from aexad.bench.tables.verdicts import Verdict
 
 BASELINE = BASELINES / "mini.json"
 NOT_COMPARABLE = 2
@@ -49,12 +50,14 @@ def run(args: argparse.Namespace) -> int:
         print("check --stored computes nothing" if args.stored else _describe(request, cells))
         return 0
     if args.stored:
-        return compare(entries, cells, Store(request.options.results))
+        return compare(request, entries, cells, Store(request.options.results))
     with tempfile.TemporaryDirectory() as folder:
         failures, store = _train(request, cells, Path(folder), args.threads)
         for line in failures:
             print(f"failed: {line}", file=sys.stderr)
-        return 1 if failures else compare(entries, cells, store)
+        if failures and args.json:
+            _show(request, [], failures)
+        return 1 if failures else compare(request, entries, cells, store)
 
 
 def _as_then(args: argparse.Namespace, settings: dict) -> None:
@@ -93,35 +96,29 @@ def _describe(request: Request, cells: Sequence[Cell]) -> str:
         return estimate.describe(cells, options, request.choice)
 
 
-def compare(entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> int:
+def compare(request: Request, entries: Sequence[Entry], cells: Sequence[Cell], store: Store) -> int:
     """Print what moved; the exit status."""
-    found, apart = [], []
-    for before, cell in zip(entries, cells):
-        if store.cell_info(cell) is None:
-            apart.append(f"{regression.name(before)}: not stored with the parameters of now")
-            continue
-        now = baseline.entry(cell, store)
-        why = regression.differences(before, now)
-        apart += [f"{regression.name(before)}: {'; '.join(why[:4])}"] if why else []
-        found += [] if why else regression.changes(before, now)
-    fell, rose = [c for c in found if c.fell], [c for c in found if c.rose]
-    rows = [(c.place, c.method, c.metric, f"{c.before:.4f}", f"{c.now:.4f}",
-             f"{c.difference:+.4f}", f"{c.tolerance:.4f}", "FELL" if c.fell else "rose")
-            for c in [*fell, *rose]]
-    if rows:
-        print(tabulate(rows, ("category", "method", "metric", "baseline", "now", "difference",
-                              "tolerance", ""), disable_numparse=True))
-    for line in apart:
-        print(f"not comparable: {line}")
-    print(f"{len(found)} numbers of {len(entries) - len(apart)} cells compared: {len(fell)} fell, "
-          f"{len(rose)} rose, {len(found) - len(fell) - len(rose)} within their tolerance"
-          + (f"; {len(apart)} cells not comparable" if apart else ""))
-    return 1 if fell else NOT_COMPARABLE if apart else 0
+    found = [Verdict.of(before, baseline.entry(cell, store) if store.cell_info(cell) else None)
+             for before, cell in zip(entries, cells)]
+    if request.args.json:
+        _show(request, found)
+    else:
+        print(verdicts.text(found))
+    if any(change.fell for verdict in found for change in verdict.changes):
+        return 1
+    return NOT_COMPARABLE if any(verdict.reasons for verdict in found) else 0
+
+
+def _show(request: Request, found: Sequence[Verdict], failures: Sequence[str] = ()) -> None:
+    as_json.show(request, {"baseline": str(request.args.baseline), **verdicts.as_json(found),
+                           "failures": failures})
 
 
 def update(args: argparse.Namespace) -> int:
     """Run everything once for each of --repeat, and write numbers (of the first run) with the
     tolerances that the runs' spread gives; or take what is stored for the one run."""
+    if args.json:
+        raise UserError("--json: says what a comparison found; leave out --json or --update")
     if args.baseline == BASELINE and not CHECKOUT:
         raise UserError("--update: the default is a file of the installed package; name one of "
                         "yours with --baseline")

@@ -55,6 +55,8 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
     args.words, args.main = list(words), main  # main: `stress` runs commands
     if about_cells:
         config.remember(commands[first], args, before)
+        if getattr(args, "json", False) and args.dry_run:
+            raise UserError("--json: --dry-run answers in words; leave out one of them")
     return args
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from aexad import methods
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands import config
+from aexad.bench.commands import as_json, config
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import Request, table_cells, understand
 from aexad.bench.measure import statistics
@@ -60,8 +60,12 @@ def run(args: argparse.Namespace) -> int:
         [statistics.mean_ranks(images, done, metric, rows) for metric in METRICS],
         {name: methods.entry(name).label for name in names},
         (*_notes(found, done, names), *_apart(pairs, done), *lacking))
-    shown = sys.stdout.isatty()
-    print(grids.terminal(comparison.page(report), get_terminal_size().columns if shown else 120))
+    if request.args.json:
+        as_json.show(request, {"scenario": definition.scenario, **comparison.as_json(report)})
+    else:
+        shown = sys.stdout.isatty()
+        print(grids.terminal(comparison.page(report),
+                             get_terminal_size().columns if shown else 120))
     _write(request, report)
     return 0
 

@@ -93,6 +93,10 @@ def work_options(p: argparse.ArgumentParser) -> None:
     how.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
 
 
+def json_option(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
 def saving_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--save-baseline", metavar="FILE", help="write the cells with their provenance "
                    "to FILE.json, and a row per image to FILE.parquet")

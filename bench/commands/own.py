@@ -18,7 +18,7 @@ from aexad.bench.commands.request import (
     table_cells,
     understand,
 )
-from aexad.bench.commands.table import table
+from aexad.bench.commands.table import tables
 from aexad.bench.plan import new_images
 from aexad.bench.plan.cells import Cell
 from aexad.bench.plan.definitions import TABLES, TableDef
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     where = "/".join(request.rows[0]) if len(request.rows) == 1 else "each category"
     definition = replace(TABLE, name=place, title=f"Mean pixel-wise AUC, F1 and IoU, and detection "
                                                   f"AUC of {where}")
-    status = table(request, definition)
+    status = tables(request, [definition])
     if request.args.dry_run:
         return status
     store = request.options.store

@@ -11,6 +11,7 @@ from typing import Any
 
 from aexad.bench.commands.options import (
     data_root_option,
+    json_option,
     machine_options,
     parameter_options,
     results_option,
@@ -59,12 +60,18 @@ def _emissions_option(p: argparse.ArgumentParser) -> None:
 
 def _table(definition: TableDef) -> Command:
     def options(p: argparse.ArgumentParser) -> None:
+        json_option(p)
         saving_options(p)
         unless_saved_option(p)
         if definition.about_emissions:
             _emissions_option(p)
 
     return Command(definition.title, "table:run", options)
+
+
+def _tables(p: argparse.ArgumentParser) -> None:
+    json_option(p)
+    _emissions_option(p)
 
 
 def _image_option(p: argparse.ArgumentParser) -> None:
@@ -102,6 +109,7 @@ def _export(p: argparse.ArgumentParser) -> None:
 def _compare(p: argparse.ArgumentParser) -> None:
     p.add_argument("names", nargs="*", metavar="METHOD",
                    help="two or more, each pair is compared; default: all with stored results")
+    json_option(p)
 
 
 def _evaluate(p: argparse.ArgumentParser) -> None:
@@ -161,6 +169,7 @@ def _check(p: argparse.ArgumentParser) -> None:
                    help="with --update: a run with each of these numbers of threads; tolerances "
                         "come from their spread (default %(default)s)")
     p.add_argument("--note", default="", help="with --update: what a reader must know")
+    json_option(p)
     p.set_defaults(seeds=None)
 
 
@@ -215,7 +224,7 @@ def _stress(p: argparse.ArgumentParser) -> None:
 
 COMMANDS: dict[str, Command] = {
     **{name: _table(definition) for name, definition in TABLES.items()},
-    "tables": Command("Tables 1 to 9, one after another", "table:run_all", _emissions_option,
+    "tables": Command("Tables 1 to 9, one after another", "table:run_all", _tables,
                       defaults={"save_baseline": None}),
     **{name: _figure(definition) for name, definition in FIGURES.items()},
     "figures": Command("all figures and the gallery", "figures:run_all", _figures),
@@ -228,7 +237,7 @@ COMMANDS: dict[str, Command] = {
     "study": Command("AE-XAD, or AE, with one open point changed at a time, beside the base and "
                      "the paper", "study:run", _study),
     "run": Command("own images, or a category: table, gallery, overlays and numbers per image",
-                   "own:run", _run, defaults={"image": None, "save_baseline": None}),
+                   "own:run", _run, defaults={"image": None, "save_baseline": None, "json": False}),
     "fit": Command("train a method on own images or a category, as a model folder for explain",
                    "own:fit", _fit),
     "explain": Command("heatmaps, overlays, binary maps and scores of images, by a model of fit",
@@ -249,7 +258,7 @@ COMMANDS: dict[str, Command] = {
                       description="Looks at every file; exit status 0: nothing wrong, 1: faults. "
                                   "Without --datasets and --categories it looks at what is there; "
                                   "with them, what is missing is a fault."),
-    "status": Command("what is done, missing and failed", "status:run"),
+    "status": Command("what is done, missing and failed", "status:run", json_option),
     "methods": Command("the methods, or the parameters of one", "methods:run", _methods,
                        about_cells=False),
     "benchmark": Command("speed against naive references, and memory", "benchmark:run", _benchmark,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from shutil import get_terminal_size
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands import config, saving
+from aexad.bench.commands import as_json, config, saving
 from aexad.bench.commands.request import Request, table_cells, understand
 from aexad.bench.plan.definitions import TABLES, TableDef
 from aexad.bench.results.records import pending, records
 from aexad.bench.run import alone, estimate, preflight, runner
-from aexad.bench.tables import assemble, render
+from aexad.bench.tables import assemble, json_shapes, render
 from aexad.bench.tables.build import Table
 
 FILE_WIDTH = 250  # columns, where the output goes to a file
@@ -20,7 +21,7 @@ PAPER_TABLES = tuple(TABLES[f"table{n}"] for n in range(1, 10))
 
 
 def run(args: argparse.Namespace) -> int:
-    return table(understand(args), TABLES[args.command])
+    return tables(understand(args), [TABLES[args.command]])
 
 
 def run_all(args: argparse.Namespace) -> int:
@@ -39,11 +40,28 @@ def run_all(args: argparse.Namespace) -> int:
         return 0
     todo = pending(cells, options.store, options.library)
     preflight.check(cells, list(dict.fromkeys(c.fit for c in todo)), options)
-    return max(table(request, definition) for definition in wanted)
+    return tables(request, wanted)
 
 
-def table(request: Request, definition: TableDef) -> int:
-    """Compute what the table needs, print it and write it under results/tables."""
+def tables(request: Request, definitions: Sequence[TableDef]) -> int:
+    """Compute what each table needs, print it and write it under results/tables; with --json all
+    are printed as one object when the last is done."""
+    made: list[Table] = []
+    failures = [line for definition in definitions for line in _table(
+        request, definition, made.append if request.args.json else _print)]
+    if request.args.json:
+        as_json.show(request, {"tables": list(map(json_shapes.table, made)),
+                               "failures": list(dict.fromkeys(failures))})
+    return 1 if failures else 0
+
+
+def _print(made: Table) -> None:
+    shown = sys.stdout.isatty()
+    print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
+
+
+def _table(request: Request, definition: TableDef, show: Callable[[Table], None]) -> list[str]:
+    """One of them; returns what failed, a line each."""
     args, options, choice = request.args, request.options, request.choice
     keeping = saving.Saving.of(request)
     named_for, definition = definition.scenario, definition.under(args.scenario)
@@ -53,7 +71,7 @@ def table(request: Request, definition: TableDef) -> int:
     if keeping.adds:
         cells = keeping.lacking(cells)
         if not cells:
-            return 0
+            return []
         rows = list(dict.fromkeys((c.fit.dataset, c.fit.category) for c in cells))
         names = [name for name in names if name in {c.method for c in cells}]
     strict = definition.about_emissions and args.emissions == "strict"
@@ -64,7 +82,7 @@ def table(request: Request, definition: TableDef) -> int:
         print(estimate.describe(cells, options, choice))
         if strict:
             print(f"then, measured again alone: {alone.describe(cells, options, choice)}")
-        return 0
+        return []
     if strict:
         alone.options_for(options, choice)  # as above
     ran = runner.run(cells, options, choice, (lambda: keeping.keep(cells, options.store))
@@ -73,11 +91,12 @@ def table(request: Request, definition: TableDef) -> int:
     found = records(cells, options.store, options.library, ran.left_out)
     for made in assemble.tables(definition, cells, rows, names, found, request.settings.metrics,
                                 options.store, _about(request, definition)):
-        _show(request, made, definition, named_for)
+        show(made)
+        _write(request, made, definition, named_for)
     keeping.keep(cells, options.store)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
-    return 1 if failures else 0
+    return failures
 
 
 def _pairs(request: Request, definition: TableDef) -> bool:
@@ -97,10 +116,7 @@ def _why_embedded(request: Request) -> str:
     return "" if request.rows else f": no dataset found in {request.looked_in}"
 
 
-def _show(request: Request, made: Table, definition: TableDef, named_for: str) -> None:
-    """Print the table, and write it under results/tables."""
-    shown = sys.stdout.isatty()
-    print(render.terminal(made, get_terminal_size().columns if shown else FILE_WIDTH, shown))
+def _write(request: Request, made: Table, definition: TableDef, named_for: str) -> None:
     texts = {"md": render.markdown(made), "tex": render.latex(made), "csv": render.csv(made)}
     if made.name == definition.name:  # one relative to a method comes with it
         command = definition.name if request.args.command == "tables" else request.args.command

@@ -40,6 +40,10 @@ class Change:
     def rose(self) -> bool:
         return self.difference > self.tolerance
 
+    @property
+    def verdict(self) -> str:
+        return "fell" if self.fell else "rose" if self.rose else "within"
+
 
 def name(entry: Entry) -> str:
     """'embedded/fabric standard ae_xad seed 40'."""

@@ -38,7 +38,8 @@ class Cell:
     value: mean over seeds; in a row of means, over categories too. std: sample standard deviation
     over seeds, None for a single one. difference: value - published. status: 'done', or why there
     is no value. reason: why seeds are missing (all of them when there is no value). notes: numbers
-    of the footnotes that say so. remark: what must be known about the value.
+    of the footnotes that say so. remark: what must be known about the value. by_seed: (seed,
+    number) of those that the value is the mean of, in a row of means none.
     """
 
     value: float | None
@@ -50,6 +51,7 @@ class Cell:
     reason: str = ""
     notes: tuple[int, ...] = ()
     remark: str = ""
+    by_seed: tuple[tuple[int, float], ...] = ()
 
     @property
     def difference(self) -> float | None:
@@ -90,6 +92,7 @@ class Table:
     best: str = "best"
     second: str = "runner-up"
     among: str = "among the methods of a row"
+    scenario: str = "standard"
 
 
 def places_of(value: float, decimals: int, digits: int | None) -> int:
@@ -122,7 +125,8 @@ def build(records: pd.DataFrame, definition: TableDef, rows: list[Place], method
     return Table(definition.name, title or definition.title,
                  tuple((method, labels.get(method, method)) for method in methods),
                  definition.metrics, tuple(body), tuple(source.notes()), definition.decimals,
-                 definition.digits, _TRADEOFF if definition.shows == "tradeoff" else ())
+                 definition.digits, _TRADEOFF if definition.shows == "tradeoff" else (),
+                 scenario=definition.scenario)
 
 
 @dataclass
@@ -172,14 +176,15 @@ class _Source:
 
     def cell(self, place: Place, method: str, metric: str) -> Cell:
         records = self.found.get((place, method), [])
-        numbers = _mean([self.values(place, method, metric)])
+        values = self.values(place, method, metric)
+        numbers = _mean([values])
         why = self.footnotes(place, method, metric)
         said = [r.note for r in records if r.note] + [SHARED[1]] * (SHARED in why)
         return Cell(
             **numbers or {"value": None}, status="done" if numbers else next(iter(why))[0],
             notes=tuple(why.values()), published=self.published(place, method, metric),
             reason="; ".join(dict.fromkeys(w[1] for w in why if w != SHARED)),
-            remark="; ".join(dict.fromkeys(said)))
+            remark="; ".join(dict.fromkeys(said)), by_seed=tuple(values.items()))
 
     def footnotes(self, place: Place, method: str, metric: str) -> dict[tuple[str, str], int]:
         """(status, reason) -> number of the footnote: why seeds lack here, and whether the

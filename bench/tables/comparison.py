@@ -1,4 +1,4 @@
-"""What bench/measure/statistics.py found, as grids of texts and as CSV."""
+"""What bench/measure/statistics.py found, as grids of texts, as CSV and for `--json`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import pandas as pd
 
@@ -116,12 +117,25 @@ def page(report: Report) -> Page:
 
 def csv(report: Report) -> str:
     """Tidy: a row per pair, metric and place, all digits; category is empty over categories."""
+    fields = [f.name for f in dataclasses.fields(Comparison) if f.name != "means"]
+    at = fields.index("difference")
+    columns = [*fields[:at], "mean_first", "mean_second", *fields[at:]]
+    frame = pd.DataFrame(_comparisons(report), columns=columns)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _comparisons(report: Report) -> list[dict[str, Any]]:
     rows = []
     for c in report.comparisons:
         row = dataclasses.asdict(c)
         row["mean_first"], row["mean_second"] = row.pop("means")
         rows.append(row)
-    fields = [f.name for f in dataclasses.fields(Comparison) if f.name != "means"]
-    at = fields.index("difference")
-    columns = [*fields[:at], "mean_first", "mean_second", *fields[at:]]
-    return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
+    return rows
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """All of it; the fields of a comparison are the columns of the CSV file."""
+    return {"title": report.title, "labels": report.labels, "level": LEVEL,
+            "comparisons": _comparisons(report),
+            "ranks": [dataclasses.asdict(ranks) for ranks in report.ranks],
+            "notes": report.all_notes}

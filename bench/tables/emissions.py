@@ -88,7 +88,7 @@ def _of_means(pairs: Sequence[tuple[Cell, Cell]]) -> Cell:
 def _ratio(cell: Cell, base: Cell, label: str, undefined: int) -> Cell:
     """`cell` / `base`, ours and the paper's."""
     own = replace(cell, std=None, mark=None, published=_divided(cell.published, base.published),
-                  notes=tuple(sorted({*cell.notes, *base.notes})))
+                  notes=tuple(sorted({*cell.notes, *base.notes})), by_seed=())
     if cell.value is None:
         return own
     value = _divided(cell.value, base.value)

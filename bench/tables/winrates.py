@@ -99,7 +99,7 @@ def table(images: pd.DataFrame, records: pd.DataFrame, definition: TableDef, row
                  tuple((metric, _TITLES[metric]) for metric in definition.metrics), SHARES,
                  tuple(body), tuple(notes), definition.decimals,
                  keys=("dataset", "pair", "metric", "share"), best="more than half",
-                 among="of the images")
+                 among="of the images", scenario=definition.scenario)
 
 
 _TITLES = {"auc": "AUC", "f1": "F1", "iou": "IoU"}
@@ -132,5 +132,5 @@ def _cells(by_seed: pd.DataFrame, dataset: str, pair: tuple[str, str], metric: s
         value = fmean(numbers)
         cells.append(Cell(value, stdev(numbers) if spread else None, len(numbers),
                           paper[share], "best" if value > 0.5 and share != "ties" else None,
-                          notes=notes))
+                          notes=notes, by_seed=tuple(zip(by_seed["seed"].tolist(), numbers))))
     return tuple(cells)
