@@ -28,6 +28,7 @@ from aexad.datasets.sources import SOURCES
 EXPORTED = ("csv", "parquet")
 SCORES = ("max", "mean", "sum")  # an image's score from its map: those of results/map_files.py
 WEIGHTS = "weights"
+SHELLS = ("bash", "zsh")
 
 Options = Callable[[argparse.ArgumentParser], None]
 
@@ -200,6 +201,10 @@ def _methods(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", nargs="?", help="one method")
 
 
+def _completion(p: argparse.ArgumentParser) -> None:
+    p.add_argument("shell", choices=SHELLS)
+
+
 def _benchmark(p: argparse.ArgumentParser) -> None:
     threads_option(p)
     p.add_argument("--methods", help="comma-separated (default: all that have a reference)")
@@ -261,6 +266,8 @@ COMMANDS: dict[str, Command] = {
     "status": Command("what is done, missing and failed", "status:run", json_option),
     "methods": Command("the methods, or the parameters of one", "methods:run", _methods,
                        about_cells=False),
+    "completion": Command("a script that completes commands, options and names in a shell",
+                          "completion:run", _completion, about_cells=False),
     "benchmark": Command("speed against naive references, and memory", "benchmark:run", _benchmark,
                          about_cells=False),
     "stress": Command("kills, full disks and hostile input; 1: something was lost, or did not end "

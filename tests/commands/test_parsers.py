@@ -36,7 +36,7 @@ def test_one_commands_options_are_those_of_the_parser_of_all():
 
 @pytest.mark.parametrize("words, status", [
     (["--help"], 0), (["table2", "--help"], 0), (["check", "--help"], 0), (["tabel2"], 2),
-    (["table2", "--no-such-option"], 2)])
+    (["table2", "--no-such-option"], 2), (["completion", "bash"], 0)])
 def test_help_and_mistakes_import_nothing_that_computes(words, status):
     program = ("import sys; from aexad.bench.commands.cli import main\n"
                "try: status = main(sys.argv[1:])\n"
