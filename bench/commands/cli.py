@@ -14,6 +14,7 @@ from aexad.bench.commands import config
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.parsers import COMMANDS
 
+HAS_TEST = COMMAND != "aexad-bench"  # reproduce.sh has the command `test`, too
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 
@@ -30,9 +31,10 @@ def parser(only: str | None = None) -> tuple[Parser, dict[str, argparse.Argument
     p = Parser(prog=COMMAND, formatter_class=argparse.RawDescriptionHelpFormatter,
                description="Reproduce the tables of 'Explaining Anomalies through Semi-supervised "
                            "Autoencoders' (AE-XAD).",
-               epilog=f"{COMMAND} COMMAND --help lists a command's options; `test` runs the test "
-                      f"suite.\nDatasets are looked for in --data-root; where none is there, the "
-                      f"embedded suite of\ngenerated images is used, and said.")
+               epilog=f"{COMMAND} COMMAND --help lists a command's options"
+                      + ("; `test` runs the test suite" if HAS_TEST else "")
+                      + ".\nDatasets are looked for in --data-root; where none is there, the "
+                        "embedded suite of\ngenerated images is used, and said.")
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for name, command in COMMANDS.items():
         its_own = commands.add_parser(name, help=command.help, description=command.description)
@@ -45,7 +47,8 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command line; UserError with the nearest name for an unknown command."""
     first = words[0] if words else "--help"
     if not first.startswith("-") and first not in COMMANDS:
-        raise UserError(f"unknown command '{first}'{nearest(first, [*COMMANDS, 'test'])}")
+        known = [*COMMANDS, *(["test"] if HAS_TEST else [])]
+        raise UserError(f"unknown command '{first}'{nearest(first, known)}")
     everything, commands = parser(only=first)
     about_cells = first in COMMANDS and COMMANDS[first].about_cells
     before = config.use(commands[first], words[1:]) if about_cells else {}

@@ -151,7 +151,7 @@ def _write(request: Request, report: Report) -> None:
     page = comparison.page(report)
     request.options.store.write_table(stem, {
         "md": grids.markdown(page), "tex": grids.latex(page), "csv": comparison.csv(report),
-        **config.beside(request.args, request.args.command)})
+        **config.beside(request, request.args.command)})
     _draw(report, request.options.results / "figures" / f"{stem}-ranks")
 
 

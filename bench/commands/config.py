@@ -12,11 +12,14 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aexad.bench.base.errors import UserError, first_line, nearest
 from aexad.bench.commands.options import COMMA_SEPARATED, COMMAND
 from aexad.bench.commands.parsers import COMMANDS
+
+if TYPE_CHECKING:
+    from aexad.bench.commands.request import Request
 
 LARGEST = 1 << 20  # bytes of a file
 NOT_WRITTEN = ("config", "json")  # what says where from and how shown, not what is run
@@ -148,15 +151,19 @@ def _as_words(given: dict[str, Any], known: dict[str, argparse.Action]) -> Itera
                 yield from [f"--{key}={one}"] if one.startswith("-") else [f"--{key}", one]
 
 
-def beside(args: argparse.Namespace, command: str) -> dict[str, str]:
+def beside(request: Request, command: str) -> dict[str, str]:
     """{"toml": text of the experiment} that `command` runs again; {} where an option is no text
-    that a file can hold, such as a path of other bytes than UTF-8."""
+    that a file can hold, such as a path of other bytes than UTF-8. With the protocol, and the
+    embedded suite, that were taken as nothing else was said: elsewhere others would be."""
     import tomli_w
 
     p = argparse.ArgumentParser()
     COMMANDS[command].add_options(p)
     known = options(p)
-    given = {key: value for key, value in args.experiment.items() if key in known}
+    taken = {"protocol": request.settings.protocol}
+    if request.embedded and request.rows is None:
+        taken["datasets"] = "embedded"
+    given = taken | {key: value for key, value in request.args.experiment.items() if key in known}
     text = (f"# Run again by: {COMMAND} {command} --config FILE\n"
             f"# What is not here was not given; paths are relative to where the command is run.\n"
             + tomli_w.dumps(given))

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     store.write_table(request.stem(page.name), {
         "md": grids.markdown(page), "tex": grids.latex(page),
         "csv": study.table(made).to_csv(index=False, lineterminator="\n"),
-        **config.beside(args, args.command)})
+        **config.beside(request, args.command)})
     keeping.keep(cells, store)
     for line in ran.failures:
         print(f"failed: {line}", file=sys.stderr)

@@ -120,5 +120,5 @@ def _write(request: Request, made: Table, definition: TableDef, named_for: str) 
     texts = {"md": render.markdown(made), "tex": render.latex(made), "csv": render.csv(made)}
     if made.name == definition.name:  # one relative to a method comes with it
         command = definition.name if request.args.command == "tables" else request.args.command
-        texts |= config.beside(request.args, command)
+        texts |= config.beside(request, command)
     request.options.store.write_table(request.stem(made.name, named_for), texts)

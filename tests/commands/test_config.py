@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.commands import cli, parsers
+from aexad.bench.commands import cli, config, parsers
 from aexad.bench.commands.options import COMMA_SEPARATED
 from aexad.bench.commands.request import table_cells, understand
 from aexad.bench.plan.definitions import TABLES
@@ -166,6 +166,14 @@ def test_the_file_beside_a_table_runs_the_same_cells_again(given, root, tmp_path
     assert cli.main([*again, "--save-baseline", str(tmp_path / "kept.json")]) == 0
     command = read_json(tmp_path / "kept.json")["command"]
     assert "--config" not in command and "--set ae_xad.epochs=1" in command
+
+
+def test_what_was_taken_unasked_is_in_the_file(tmp_path):
+    """The embedded suite and its protocol, where no data is: with data it would be another table"""
+    (tmp_path / "data").mkdir()
+    made = understand(cli.understand(["table2", "--data-root", str(tmp_path / "data")]))
+    assert tomllib.loads(config.beside(made, "table2")["toml"]) == {
+        "protocol": "mini", "datasets": "embedded", "data-root": str(tmp_path / "data")}
 
 
 def test_the_file_beside_a_comparison_compares_again(root, tmp_path, capsys):
