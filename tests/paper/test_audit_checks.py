@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from aexad.bench.measure.tradeoff import tradeoff
@@ -219,6 +220,15 @@ def grams(slopes, planted=(), seed=0):
 
 
 SLOPES = {"aexad": 0.025, "fcdd": 0.015, "bgad": 0.05}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # of its confidence interval
+@given(st.lists(st.tuples(st.integers(1, 400), st.floats(0, 1e3, allow_subnormal=False)),
+                min_size=3, max_size=20).filter(lambda p: len({x for x, _ in p}) > 1))
+def test_the_robust_line_is_scipys(points):
+    x, y = zip(*points)
+    expected = stats.theilslopes(y, x)
+    assert emissions.theil_sen(x, y) == pytest.approx(expected[:2], rel=1e-9, abs=1e-9)
 
 
 def test_emissions_on_a_line_agree_and_planted_ones_do_not():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-
-import numpy as np
-from scipy import stats
+from itertools import combinations
+from statistics import correlation, linear_regression, median
 
 from aexad.bench.measure.names import METRICS
 from aexad.bench.measure.tradeoff import tradeoff
@@ -61,12 +60,20 @@ def fit_line(grams: dict[str, float], images: dict[str, int]) -> Line:
     """Least squares over MVTec's rows, without those that are out of line of a robust first fit
     (Theil and Sen: median slope), which a few wild numbers don't move."""
     rows = [row for row in grams if row.startswith("mvtec/")]
-    x, y = np.array([images[r] for r in rows], float), np.array([grams[r] for r in rows])
-    slope, intercept, *_ = stats.theilslopes(y, x)
-    keep = np.array([not out_of_line(b, intercept + slope * a) for a, b in zip(x, y)])
-    line = stats.linregress(x[keep], y[keep])
-    return Line(line.slope, line.intercept, line.rvalue ** 2,
-                tuple(row for row, kept in zip(rows, keep) if not kept))
+    slope, intercept = theil_sen([images[r] for r in rows], [grams[r] for r in rows])
+    kept = [r for r in rows if not out_of_line(grams[r], intercept + slope * images[r])]
+    x, y = [images[r] for r in kept], [grams[r] for r in kept]
+    line = linear_regression(x, y)
+    return Line(line.slope, line.intercept, correlation(x, y) ** 2,
+                tuple(r for r in rows if r not in kept))
+
+
+def theil_sen(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+    """Slope and intercept: the median slope of all pairs, through the medians of both. (As
+    scipy.stats.theilslopes, whose import takes longer than the whole audit.)"""
+    pairs = combinations(zip(x, y, strict=True), 2)
+    slope = median((d - b) / (c - a) for (a, b), (c, d) in pairs if a != c)
+    return slope, median(y) - slope * median(x)
 
 
 def lines(tables: Tables, table: str) -> dict[str, Line]:
@@ -175,8 +182,7 @@ def _lines_listing(tables: Tables, table: str, found: dict[str, Line]) -> Listin
 
 def _r2(grams: dict[str, float], images: dict[str, int]) -> float:
     rows = [row for row in grams if row.startswith("mvtec/")]
-    line = stats.linregress([images[r] for r in rows], [grams[r] for r in rows])
-    return float(line.rvalue ** 2)
+    return correlation([images[r] for r in rows], [grams[r] for r in rows]) ** 2
 
 
 def _sizes_listing(tables: Tables, table: str, found: dict[str, Line]) -> Listing:
