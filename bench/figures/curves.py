@@ -8,14 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from aexad.bench.figures import style
+from aexad.bench.figures.plotting import Artist, Axes, Figure, Line2D, MaxNLocator, Patch
 from aexad.bench.measure import maps
 from aexad.bench.measure.metrics import pixel_auc
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from aexad.bench.figures import style
+from aexad.bench.figures.plotting import Axes, Figure, patheffects
 from aexad.bench.figures.steps import HEAT
 
 LEFT, GAP, LINE, LARGEST = 4.5, 1.5, 3.4, 40.0  # mm: row names, between, a line, a panel at most

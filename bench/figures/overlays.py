@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
 from scipy import ndimage
 
 from aexad.bench.figures.gallery import GREY_OF, TOP
+from aexad.bench.figures.plotting import colormaps
 from aexad.bench.figures.steps import HEAT
 from aexad.bench.results.store import write_file
 

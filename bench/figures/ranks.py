@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
-
+from aexad.bench.figures.plotting import Axes, Figure, TextPath
 from aexad.bench.figures.style import COLUMN, FONT, GREY, PAGE, SMALL, figure, looks
 from aexad.bench.measure.names import METRICS
 from aexad.bench.measure.statistics import Ranks, groups

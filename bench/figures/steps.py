@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from aexad.bench.figures import style
+from aexad.bench.figures.plotting import Figure
 from aexad.bench.measure import maps
 from aexad.bench.measure.metrics import image_metrics
 

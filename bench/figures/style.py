@@ -18,13 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
 
+from aexad.bench.figures.plotting import Artist, Axes, Figure, TextPath, use
 from aexad.bench.results.store import write_file
 
 COLUMN, PAGE = 88.0, 180.0  # mm: the width of one column, and of two
@@ -35,7 +31,7 @@ FONT, SMALL = 7.0, 6.0  # points
 GREY = "#767676"  # of what is not data: reference lines, remarks (contrast 4.5 on white)
 MISSING = "#eeeeee"  # the ground of a panel that has nothing to show
 
-matplotlib.rcParams.update({
+use({
     "font.family": "DejaVu Sans", "mathtext.fontset": "dejavusans", "font.size": FONT,
     "axes.titlesize": FONT, "axes.labelsize": FONT, "legend.fontsize": FONT,
     "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "figure.titlesize": FONT + 1,
