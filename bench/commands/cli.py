@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 
+from aexad.bench.base import streams
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.commands import config
 from aexad.bench.commands.options import COMMAND
@@ -66,6 +66,15 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 something failed, 2 bad input, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with streams.guarded() as printed:
+        try:
+            status = _run(words)
+        except SystemExit as end:  # of argparse: --help, or a mistake that it has told
+            raise SystemExit(end.code or _unprinted(printed["stdout"])) from None
+        return status or _unprinted(printed["stdout"])
+
+
+def _run(words: list[str]) -> int:
     try:
         args = understand(words)
         module, _, function = args.run.partition(":")
@@ -78,6 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\nstopped; what is finished is kept, and the same command continues: {COMMAND} "
               f"{shlex.join(words)}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `| head` has seen enough; what was to be written is on disk
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unprinted(stdout: streams.Stream) -> int:
+    """1 where not all could be printed, which is said, else 0."""
+    reason = streams.lost(stdout)
+    if reason is None:
         return 0
+    print(f"error: the output cannot be written ({reason}); run the same command again with "
+          f"another place for it, nothing computed is lost", file=sys.stderr)
+    return 1

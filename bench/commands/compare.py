@@ -33,7 +33,7 @@ TABLE = "table2"  # whose rows are compared where no others are asked for
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare what is stored, print it and write it under results/tables and results/figures."""
+    """Compare what is stored, write it under results/tables and results/figures, and print it."""
     request = understand(args)
     store, library = request.options.store, request.options.library
     definition = _definition(request, store)
@@ -60,14 +60,20 @@ def run(args: argparse.Namespace) -> int:
         [statistics.mean_ranks(images, done, metric, rows) for metric in METRICS],
         {name: methods.entry(name).label for name in names},
         (*_notes(found, done, names), *_apart(pairs, done), *lacking))
+    try:
+        _write(request, report)
+    finally:  # shown, too, where the disk has no room for it
+        _show(request, report, definition.scenario)
+    return 0
+
+
+def _show(request: Request, report: Report, scenario: str) -> None:
     if request.args.json:
-        as_json.show(request, {"scenario": definition.scenario, **comparison.as_json(report)})
+        as_json.show(request, {"scenario": scenario, **comparison.as_json(report)})
     else:
         shown = sys.stdout.isatty()
         print(grids.terminal(comparison.page(report),
                              get_terminal_size().columns if shown else 120))
-    _write(request, report)
-    return 0
 
 
 def _definition(request: Request, store: Store) -> TableDef:

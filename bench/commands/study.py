@@ -36,7 +36,7 @@ NOTES = (
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute every variant's cells, print the table and write it under results/tables."""
+    """Compute every variant's cells, write the table under results/tables and print it."""
     request = understand(args)
     method = _method(request)
     default = "study" if method == open_points.METHOD else f"study-{method}"
@@ -73,12 +73,14 @@ def run(args: argparse.Namespace) -> int:
                           lambda cell: why_not(cell, store, library, ran.left_out))
     page = grids.Page(name, _title(request, method), study.grids(made),
                       _notes(request, made, lacking))
-    shown = sys.stdout.isatty()
-    print(grids.terminal(page, get_terminal_size().columns if shown else 120))
-    store.write_table(request.stem(page.name), {
-        "md": grids.markdown(page), "tex": grids.latex(page),
-        "csv": study.table(made).to_csv(index=False, lineterminator="\n"),
-        **config.beside(request, args.command)})
+    try:
+        store.write_table(request.stem(page.name), {
+            "md": grids.markdown(page), "tex": grids.latex(page),
+            "csv": study.table(made).to_csv(index=False, lineterminator="\n"),
+            **config.beside(request, args.command)})
+    finally:  # shown, too, where the disk has no room for it
+        shown = sys.stdout.isatty()
+        print(grids.terminal(page, get_terminal_size().columns if shown else 120))
     keeping.keep(cells, store)
     for line in ran.failures:
         print(f"failed: {line}", file=sys.stderr)

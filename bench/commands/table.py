@@ -1,4 +1,4 @@
-"""`table1` … `tables`: compute what a table needs, print it, and write it under results/tables."""
+"""`table1` … `tables`: compute what a table needs, write it under results/tables, and print it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run_all(args: argparse.Namespace) -> int:
 
 
 def tables(request: Request, definitions: Sequence[TableDef]) -> int:
-    """Compute what each table needs, print it and write it under results/tables; with --json all
+    """Compute what each table needs, write it under results/tables and print it; with --json all
     are printed as one object when the last is done."""
     made: list[Table] = []
     failures = [line for definition in definitions for line in _table(
@@ -91,8 +91,10 @@ def _table(request: Request, definition: TableDef, show: Callable[[Table], None]
     found = records(cells, options.store, options.library, ran.left_out)
     for made in assemble.tables(definition, cells, rows, names, found, request.settings.metrics,
                                 options.store, _about(request, definition)):
-        show(made)
-        _write(request, made, definition, named_for)
+        try:
+            _write(request, made, definition, named_for)
+        finally:  # shown, too, where the disk has no room for it
+            show(made)
     keeping.keep(cells, options.store)
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)

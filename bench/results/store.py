@@ -137,7 +137,7 @@ class Store:
 
     def write_table(self, stem: str, texts: dict[str, str]) -> None:
         """Write a table or report below tables/, a file for each ending of `texts`, and say where.
-        In results that can't be written this is said, and nothing more is done: the table was
+        In results that can't be written this is said, and nothing more is done: the table is
         printed."""
         folder = self.root / "tables"
         if self.read_only:

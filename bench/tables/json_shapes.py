@@ -22,9 +22,10 @@ FORMAT = 1
 
 
 def text(command: str, content: dict[str, Any]) -> str:
-    """The object as it is printed, with what all of them begin with."""
+    """The object as it is printed, with what all of them begin with: in ASCII, so that it is the
+    same whatever a terminal's or pipe's encoding is."""
     return json.dumps(plain({"format": FORMAT, "command": command, **content}), indent=1,
-                      ensure_ascii=False, allow_nan=False)
+                      allow_nan=False)
 
 
 def plain(value: Any) -> Any:
