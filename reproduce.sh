@@ -28,6 +28,7 @@ done
 repo=$(CDPATH='' cd -P -- "$(dirname -- "$script")" && pwd)
 
 venv=${AEXAD_VENV:-$repo/.venv}
+[[ $venv != '~'/* ]] || venv=$HOME${venv#'~'}  # of a file or in quotes: no shell has read it
 [[ $venv == /* ]] || venv=$PWD/$venv
 while [[ $venv == ?*/ ]]; do venv=${venv%/}; done
 log=$venv-setup.log

@@ -308,6 +308,14 @@ def test_an_environment_elsewhere(copy: Copy, tmp_path: Path) -> None:
     assert not copy.venv.exists()
 
 
+@pytest.mark.parametrize("named", ["~/venv", "~/a venv/"])
+def test_an_environment_in_the_home_folder(copy: Copy, tmp_path: Path, named: str) -> None:
+    home = tmp_path / "my home"
+    home.mkdir()
+    assert copy.call("x", AEXAD_VENV=named, HOME=str(home)).returncode == 0
+    assert (home / named[2:] / ".ready").exists() and not list(copy.cwd.iterdir())
+
+
 def test_never_replaces_what_is_not_its_own(copy: Copy) -> None:
     (copy.cwd / "thesis.tex").touch()
     result = copy.call("x", AEXAD_VENV=".")

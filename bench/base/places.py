@@ -17,6 +17,22 @@ RESULTS, DATA = _HOME / "results", _HOME / "data"
 BASELINES = RESULTS / "baselines" if CHECKOUT else ROOT / "baselines"
 
 
+def expanded(path: str) -> str:
+    """A path as a user writes it: a shell leaves the `~` in --results=~/results, in quotes and in
+    files. UserError where there is no such home."""
+    full = os.path.expanduser(path)
+    if full.startswith("~"):
+        raise UserError(f"{path}: no home folder for {full.partition('/')[0]}; write the folder "
+                        f"out, or ./{path} for one of that name")
+    return full
+
+
+def given(variable: str) -> str | None:
+    """The path that an environment variable names, or None."""
+    value = os.environ.get(variable)
+    return expanded(value) if value else None
+
+
 def cache() -> Path:
     """The folder of decoded images. UserError where the user has no home folder for it."""
     if CHECKOUT:

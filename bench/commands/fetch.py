@@ -12,8 +12,8 @@ from pathlib import Path
 
 import requests
 
+from aexad.bench.base import places
 from aexad.bench.base.errors import UserError, nearest
-from aexad.bench.base.places import DATA
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.parsers import WEIGHTS
 from aexad.bench.commands.request import words
@@ -29,7 +29,7 @@ WORK = ".fetch"  # below the data root: what is on its way, and the records
 
 
 def run(args: argparse.Namespace) -> int:
-    root = Path(args.data_root or os.environ.get("AEXAD_DATA") or DATA)
+    root = Path(args.data_root or places.given("AEXAD_DATA") or places.DATA)
     names = list(dict.fromkeys(n for name in args.names
                                for n in (SOURCES if name == "all" else (name,))))
     for name in names:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
+from aexad.bench.base.places import expanded
 from aexad.bench.plan.cells import SCENARIOS
 from aexad.bench.plan.settings import PROTOCOLS
 from aexad.datasets.catalog import DATASETS
@@ -13,6 +15,11 @@ from aexad.datasets.catalog import DATASETS
 COMMAND = os.environ.get("AEXAD_COMMAND", "aexad-bench")
 ENGINES = ("loky", "dask", "ray")  # those of bench/run/engines
 COMMA_SEPARATED = ("methods", "datasets", "categories", "seeds", "points", "repeat")
+
+
+def path(text: str) -> Path:
+    """The type of options that are paths; as text where '' stands for the default: expanded."""
+    return Path(expanded(text))
 
 
 def parameter_options(p: argparse._ActionsContainer) -> None:
@@ -37,19 +44,19 @@ def selection_options(p: argparse._ActionsContainer) -> None:
 
 
 def data_root_option(p: argparse._ActionsContainer) -> None:
-    p.add_argument("--data-root", metavar="DIR", help="folder of the datasets (default "
-                                                      "$AEXAD_DATA, else data/)")
+    p.add_argument("--data-root", type=expanded, metavar="DIR",
+                   help="folder of the datasets (default $AEXAD_DATA, else data/)")
 
 
 def results_option(p: argparse._ActionsContainer) -> None:
-    p.add_argument("--results", metavar="DIR", help="where results are kept (default "
-                                                    "$AEXAD_RESULTS, else results/)")
+    p.add_argument("--results", type=expanded, metavar="DIR",
+                   help="where results are kept (default $AEXAD_RESULTS, else results/)")
 
 
 def machine_options(p: argparse._ActionsContainer) -> None:
     """The options that say what networks run on and start from."""
-    p.add_argument("--weights", metavar="FILE_OR_DIR", help="folder of pre-trained weights, looked "
-                   "into first; or a file, which serves one network")
+    p.add_argument("--weights", type=expanded, metavar="FILE_OR_DIR", help="folder of pre-trained "
+                   "weights, looked into first; or a file, which serves one network")
     p.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, … (default: cuda where "
                                                     "there is one)")
     threads_option(p)
@@ -57,19 +64,20 @@ def machine_options(p: argparse._ActionsContainer) -> None:
 
 def own_images_options(p: argparse._ActionsContainer) -> None:
     """The options that give one's own images."""
-    p.add_argument("--data", metavar="DIR", help="own images in MVTec layout: DIR/train/good, "
-                   "DIR/test/<defect>, DIR/ground_truth/<defect>")
-    p.add_argument("--images", metavar="DIR", help="own images in one folder, with --masks")
-    p.add_argument("--masks", metavar="DIR", help="their masks, named as the images; an image "
-                   "without a mask, or with a black one, is normal")
+    p.add_argument("--data", type=expanded, metavar="DIR", help="own images in MVTec layout: "
+                   "DIR/train/good, DIR/test/<defect>, DIR/ground_truth/<defect>")
+    p.add_argument("--images", type=expanded, metavar="DIR",
+                   help="own images in one folder, with --masks")
+    p.add_argument("--masks", type=expanded, metavar="DIR", help="their masks, named as the "
+                   "images; an image without a mask, or with a black one, is normal")
     p.add_argument("--data-name", metavar="NAME", help="what own images are called in results "
                    "(default: their folder's name)")
 
 
 def work_options(p: argparse.ArgumentParser) -> None:
     """The options of all commands that are about cells: what to compute, and how."""
-    p.add_argument("--config", metavar="FILE", help="a TOML file with options of this command by "
-                   "their names (docs/tables.md); the command line wins over it")
+    p.add_argument("--config", type=expanded, metavar="FILE", help="a TOML file with options of "
+                   "this command by their names (docs/tables.md); the command line wins over it")
     what = p.add_argument_group("what to compute")
     what.add_argument("--methods", help="comma-separated; default: those of the table")
     selection_options(what)
@@ -98,8 +106,8 @@ def json_option(p: argparse.ArgumentParser) -> None:
 
 
 def saving_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--save-baseline", metavar="FILE", help="write the cells with their provenance "
-                   "to FILE.json, and a row per image to FILE.parquet")
+    p.add_argument("--save-baseline", type=expanded, metavar="FILE", help="write the cells with "
+                   "their provenance to FILE.json, and a row per image to FILE.parquet")
     p.add_argument("--note", default="", help="what a reader of that file must know")
     p.set_defaults(unless_saved=False)
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from aexad.bench.base.places import expanded
 from aexad.bench.commands.options import (
     data_root_option,
     json_option,
     machine_options,
     parameter_options,
+    path,
     results_option,
     saving_options,
     selection_options,
@@ -104,7 +105,8 @@ def _figures(p: argparse.ArgumentParser) -> None:
 def _export(p: argparse.ArgumentParser) -> None:
     results_option(p)
     p.add_argument("--format", choices=EXPORTED, help="default: the ending of --out, else csv")
-    p.add_argument("--out", metavar="FILE", help="default: images.csv in the folder of results")
+    p.add_argument("--out", type=expanded, metavar="FILE",
+                   help="default: images.csv in the folder of results")
 
 
 def _compare(p: argparse.ArgumentParser) -> None:
@@ -114,7 +116,7 @@ def _compare(p: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(p: argparse.ArgumentParser) -> None:
-    p.add_argument("folder", nargs="?", metavar="DIR", type=Path, help="float maps, "
+    p.add_argument("folder", nargs="?", metavar="DIR", type=path, help="float maps, "
                    "DIR/<dataset>/<category>/<kind>/<image>.npy (.tiff, 16-bit .png); for one "
                    "category also DIR/<kind>/<image>.npy")
     p.add_argument("--name", help="the name that --methods will know it by")
@@ -143,25 +145,25 @@ def _run(p: argparse.ArgumentParser) -> None:
 
 
 def _fit(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", type=Path, metavar="DIR", required=True, help="the model folder")
+    p.add_argument("--out", type=path, metavar="DIR", required=True, help="the model folder")
 
 
 def _explain(p: argparse.ArgumentParser) -> None:
-    p.add_argument("model", type=Path, metavar="MODEL", help="the model folder")
-    p.add_argument("inputs", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
-    p.add_argument("--out", type=Path, metavar="DIR", required=True, help="where they are written")
+    p.add_argument("model", type=path, metavar="MODEL", help="the model folder")
+    p.add_argument("inputs", type=path, nargs="+", metavar="IMAGE_OR_FOLDER")
+    p.add_argument("--out", type=path, metavar="DIR", required=True, help="where they are written")
     machine_options(p)
 
 
 def _audit(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", metavar="FILE", help="the report in Markdown (default: "
-                                                 "tables/audit.md in the results)")
-    p.add_argument("--json", metavar="FILE", help="write the findings as JSON too")
+    p.add_argument("--out", type=expanded, metavar="FILE",
+                   help="the report in Markdown (default: tables/audit.md in the results)")
+    p.add_argument("--json", type=expanded, metavar="FILE", help="write the findings as JSON too")
     results_option(p)
 
 
 def _check(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--baseline", type=Path, metavar="FILE",
+    p.add_argument("--baseline", type=path, metavar="FILE",
                    help="default: mini.json of results/baselines, which is part of the package")
     p.add_argument("--stored", action="store_true",
                    help="compare, or with --update keep, what is in --results; train nothing")
@@ -180,13 +182,13 @@ def _fetch(p: argparse.ArgumentParser) -> None:
     data_root_option(p)
     p.add_argument("--accept-licence", action="store_true",
                    help="accept the datasets' licences, which are shown otherwise; once")
-    p.add_argument("--from", dest="archive", type=Path, metavar="FILE",
+    p.add_argument("--from", dest="archive", type=path, metavar="FILE",
                    help="the dataset's archive, downloaded by hand")
     p.add_argument("--url", help="another address of the dataset's archive")
-    p.add_argument("--choice", type=Path, metavar="CSV",
+    p.add_argument("--choice", type=path, metavar="CSV",
                    help="wood, hazelnut, road: which images, with the columns image,part,kind,mask")
     p.add_argument("--networks", help=f"{WEIGHTS}: comma-separated (default: all)")
-    p.add_argument("--to", type=Path, metavar="FOLDER",
+    p.add_argument("--to", type=path, metavar="FOLDER",
                    help=f"{WEIGHTS}: where to (default <data root>/{WEIGHTS})")
 
 
@@ -211,7 +213,7 @@ def _benchmark(p: argparse.ArgumentParser) -> None:
     p.add_argument("--startup", action="store_true", help="instead: the CPU seconds of commands "
                    "that compute nothing, and their dearest imports")
     p.add_argument("--no-memory", action="store_true", help="leave out the memory (minutes each)")
-    p.add_argument("--out", type=Path, metavar="FILE", help="write the numbers to a JSON file")
+    p.add_argument("--out", type=path, metavar="FILE", help="write the numbers to a JSON file")
 
 
 def _stress(p: argparse.ArgumentParser) -> None:
@@ -221,9 +223,9 @@ def _stress(p: argparse.ArgumentParser) -> None:
     p.add_argument("--inputs", type=int, default=0, help="hostile inputs at least")
     p.add_argument("--seed", type=int, default=1, help="what is drawn (default 1)")
     p.add_argument("--only", default="", metavar="NAMES", help="comma-separated targets and faults")
-    p.add_argument("--keep", type=Path, metavar="DIR", help="where inputs that fail are kept "
+    p.add_argument("--keep", type=path, metavar="DIR", help="where inputs that fail are kept "
                    "(default: a temporary folder, which is named)")
-    p.add_argument("--input", type=Path, metavar="FILE", help="take one kept input through the "
+    p.add_argument("--input", type=path, metavar="FILE", help="take one kept input through the "
                    "target of --only, and stop")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +48,7 @@ class Request:
 def understand(args: argparse.Namespace) -> Request:
     """Check every option before anything runs (UserError)."""
     root = data_root(args.data_root)
-    cache = Path(os.environ.get("AEXAD_CACHE") or places.cache())
+    cache = Path(places.given("AEXAD_CACHE") or places.cache())
     mine = own_images.chosen(args, cache)
     own_images.register(mine)
     rows = own_images.rows(mine) if mine else chosen_rows(args.datasets, args.categories)
@@ -76,7 +75,7 @@ def understand(args: argparse.Namespace) -> Request:
 
 def data_root(given: str | None) -> Path:
     """The folder of the datasets; UserError where the one asked for is not there."""
-    asked = given or os.environ.get("AEXAD_DATA")
+    asked = given or places.given("AEXAD_DATA")
     option = f"{'--data-root' if given else 'AEXAD_DATA'} {asked}"
     if asked and not Path(asked).is_dir():
         raise UserError(f"{option}: no such folder")
@@ -89,7 +88,7 @@ def data_root(given: str | None) -> Path:
 
 def results_folder(given: str | None) -> Path:
     """The folder of the results, which need not be there; UserError where it can't be a folder."""
-    results = Path(given or os.environ.get("AEXAD_RESULTS") or places.RESULTS)
+    results = Path(given or places.given("AEXAD_RESULTS") or places.RESULTS)
     check_folder("--results", results)
     return results
 

@@ -39,6 +39,27 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
         places.cache()
 
 
+@pytest.mark.parametrize("path, place", [("~", "/home/me"), ("~/a b", "/home/me/a b"),
+                                         ("./~/a", "./~/a"), ("a~b/~", "a~b/~"), ("", "")])
+def test_a_tilde_that_no_shell_has_read_is_the_home_folder(monkeypatch, path, place):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert places.expanded(path) == place
+
+
+def test_no_folder_is_made_for_a_user_who_is_not_there():
+    with pytest.raises(UserError, match=r"^~no-such-user/x: no home folder for ~no-such-user; "
+                                        r"write the folder out, or \./~no-such-user/x"):
+        places.expanded("~no-such-user/x")
+
+
+def test_variables_are_read_as_options_are(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("AEXAD_CACHE", "~/c")
+    assert places.given("AEXAD_CACHE") == "/home/me/c"
+    monkeypatch.setenv("AEXAD_CACHE", "")
+    assert places.given("AEXAD_CACHE") is None
+
+
 def test_the_commit_is_never_that_of_a_repository_around_this_one(monkeypatch):
     inside = REPOSITORY / "bench"
     monkeypatch.setattr(provenance, "ROOT", inside)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,36 @@ def test_help_and_mistakes_import_nothing_that_computes(words, status):
                f"print(status, sorted(set({HEAVY}) & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == f"{status} []", done.stderr
+
+
+PLACES = ("DIR", "MODEL", "FOLDER", "FILE", "CSV", "IMAGE_OR_FOLDER", "FILE_OR_DIR")
+"""What options and words that are paths are called in the help."""
+
+
+@pytest.mark.parametrize("name", parsers.COMMANDS)
+def test_every_path_may_begin_with_a_tilde(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    actions = cli.parser(only=name)[1][name]._actions
+    paths = [action for action in actions if action.metavar in PLACES]
+    assert [str(a.type("~/x")) for a in paths] == ["/home/me/x"] * len(paths)
+    assert Path not in [action.type for action in actions]
+
+
+@pytest.mark.parametrize("words, named", [
+    (["audit", "--results=~/r"], {}), (["audit"], {"AEXAD_RESULTS": "~/r"}),
+    (["audit", "--json=~/r/j.json", "--out=~/r/tables/audit.md"], {})])
+def test_no_folder_is_called_tilde(tmp_path, monkeypatch, words, named):
+    monkeypatch.chdir(tmp_path)
+    for variable, value in {"HOME": str(tmp_path / "home"), **named}.items():
+        monkeypatch.setenv(variable, value)
+    assert cli.main(words) == 0
+    assert (tmp_path / "home" / "r" / "tables" / "audit.md").is_file()
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_home_that_is_not_there_is_one_line(capsys, monkeypatch):
+    for words in (["status", "--data=~no-such-user/d"], ["status", "--weights=~no-such-user"]):
+        assert cli.main(words) == 2
+        assert capsys.readouterr().err.startswith("error: ~no-such-user")
+    monkeypatch.setenv("AEXAD_DATA", "~no-such-user/d")
+    assert cli.main(["verify"]) == 2 and "no home folder" in capsys.readouterr().err
