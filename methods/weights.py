@@ -3,6 +3,7 @@ download; checked against the architecture, and remembered by their SHA-256."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pickle
@@ -115,9 +116,16 @@ def _download(arch: str, official: str) -> Path:
     hash, as torchvision's do, that is checked."""
     url = official.partition("#")[0]
     path = Path(torch.hub.get_dir()) / "checkpoints" / _file_name(official)
-    if path.exists():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if path.parts[0].startswith("~"):  # what is left of it where there is no home
+            raise FileNotFoundError(errno.ENOENT, "there is no such home folder")
+        if path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsMissing(f"weights of {arch}: cannot be kept in {path.parent} "
+                             f"({error.strerror}); fetch {url} by hand and pass --weights "
+                             f"FILE_OR_FOLDER, or name a folder in TORCH_HOME") from None
     digest = re.search(r"-([0-9a-f]{8})$", path.stem)
     try:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digest and digest[1])

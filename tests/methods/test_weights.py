@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 from urllib.error import URLError
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 
 from aexad.bench.base.errors import UserError
 from aexad.methods.encoders import ENCODERS, build_encoder
-from aexad.methods.weights import Weights, read_state
+from aexad.methods.weights import Weights, WeightsMissing, read_state
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,36 @@ def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(UserError, match=r"resnet18: could not download https.*--weights"):
         build_encoder("resnet18", True, Weights())
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc", "/sys/no", "~no-such-user/torch"])
+def test_a_cache_that_cannot_be_made_says_what_to_do(tmp_path, monkeypatch, home):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", home)
+    with pytest.raises(WeightsMissing, match=r"resnet18: cannot be kept in .*checkpoints \(.*\); "
+                                             r"fetch https.*--weights .*TORCH_HOME"):
+        build_encoder("resnet18", True, Weights())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_user_without_a_home_gets_no_folder_called_tilde(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    with pytest.raises(WeightsMissing, match="no such home folder.*--weights"):
+        build_encoder("resnet18", True, Weights())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_is_not_ours_to_look_into(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(WeightsMissing, match="Permission denied.*--weights"):
+        Weights().load("resnet18", ENCODERS["resnet18"].official)
 
 
 def test_download_is_used_and_cached(tmp_path, monkeypatch, resnet18):
