@@ -4,6 +4,7 @@ trained method on new images."""
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     done = [name for name in names if any(c.method == name for c in cells)]
     # what has failed just now is not tried once more for the gallery
     args = argparse.Namespace(**{**vars(request.args), "methods": ",".join(done)})
-    status = max(status, figures.figure(replace(request, args=args), "gallery"))
+    status = max(status, figures.figure(replace(request, args=args), "gallery",
+                                        must=False))
     for cell in cells:
         if cell.fit.seed == request.seeds[0]:
             _write_overlays(request, cell)
@@ -102,10 +104,14 @@ def fit(args: argparse.Namespace) -> int:
         raise UserError(f"fit: {cell.method} is not trained: {record['reason']}")
     model.write(cell, options.store, request.args.out, request.settings.metrics.a)
     print(f"{cell.method} trained on {cell.fit.dataset}/{cell.fit.category}; its test images: AUC "
-          f"{record['auc']:.3f}, detection AUC {record['detection_auc']:.3f}")
+          f"{_said(record['auc'])}, detection AUC {_said(record['detection_auc'])}")
     print(f"written: {request.args.out}; use it: {COMMAND} explain {request.args.out} "
           f"IMAGE_OR_FOLDER --out heatmaps", file=sys.stderr)
     return 0
+
+
+def _said(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
 def _one_cell(request: Request) -> Cell:

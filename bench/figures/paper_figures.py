@@ -125,7 +125,10 @@ def draw_steps(work: Work) -> Iterator[Drawn]:
         if asked and asked not in tested.ids:
             raise UserError(f"--image {asked}: no test image of {'/'.join(place)}"
                             f"{nearest(asked, tested.ids.tolist())}")
-        chosen = asked or gallery.median(_images(work, place, work.by))
+        images = _images(work, place, work.by)
+        if not asked and not _has_used(work, place, images, "; --image ID draws one"):
+            return
+        chosen = asked or gallery.median(images)
         image = tested.only([chosen])
         a = work.settings.metrics.a
         made = steps.steps(method, _short(chosen), image.images[0], image.masks[0], a)
@@ -141,9 +144,11 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
         fit = cell.fit
         if not hasattr(method, "error_maps"):
             raise UserError(f"--methods {cell.method}: it filters no error maps")
+        frame = image_rows.per_image([cell], work.options.store)
+        if not _has_used(work, (fit.dataset, fit.category), frame):
+            continue
         print(f"explains {fit.dataset}/{fit.category} again with "
               f"{methods.entry(cell.method).label}, seed {fit.seed}", file=sys.stderr)
-        frame = image_rows.per_image([cell], work.options.store)
         frame = frame[frame["used"]]
         used = stored.tested(fit, work.options).only(frame["id"].tolist())
         auc = curves.auc_by_radius(method.error_maps(used.images)[1], used.masks)
@@ -183,6 +188,8 @@ def draw_gallery(work: Work) -> Iterator[Drawn]:
         if not work.done(work.by, places=[place]):
             continue
         frame = _images(work, place, work.by)
+        if not _has_used(work, place, frame):
+            continue
         chosen = gallery.best_median_worst(frame)
         done = work.done(*work.names, places=[place])
         [fit, *_] = {cell.fit: None for cell in work.done(work.by, places=[place])}
@@ -207,6 +214,16 @@ def draw_gallery(work: Work) -> Iterator[Drawn]:
 
 def _images(work: Work, place: Place, method: str) -> pd.DataFrame:
     return image_rows.per_image(work.done(method, places=[place]), work.options.store)
+
+
+def _has_used(work: Work, place: Place, images: pd.DataFrame, remedy: str = "") -> bool:
+    """Whether any image can be chosen by its AUC; a note says where none can."""
+    if not images["used"].any():
+        note = (f"{'/'.join(place)}: not drawn, the mask of every anomalous test image is empty or "
+                f"full at the working size{remedy}")
+        if note not in work.notes:
+            work.notes.append(note)
+    return bool(images["used"].any())
 
 
 def _short(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,9 +48,8 @@ def steps(method: Any, name: str, image: np.ndarray, truth: np.ndarray, a: float
 
 def captions(s: Steps) -> list[tuple[str, str]]:
     """For each panel its name and what is measured there."""
-    found = {name: f"{value:.3f}" for name, value in image_metrics(s.heatmap, s.truth).items()}
-    if not s.truth.any():
-        found = dict.fromkeys(found, "undefined")
+    found = {name: "undefined" if math.isnan(value) else f"{value:.3f}"
+             for name, value in image_metrics(s.heatmap, s.truth).items()}
     radius = rf"$\hat{{k}}$ = {s.k}" if s.k else "unfiltered"
     threshold = "µ + σ" if s.a == 1 else f"µ + {s.a:g}σ"
     return [("(a) image", s.name),

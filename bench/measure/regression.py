@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,13 +54,20 @@ def name(entry: Entry) -> str:
 
 
 def changes(before: Entry, now: Entry) -> list[Change]:
-    """The watched metrics of one cell."""
+    """The watched metrics of one cell, those that the baseline has: one that was undefined can't
+    fall."""
     fit = before["fit"]
     place = f"{fit['dataset']}/{fit['category']}"
     tolerances = {**LEAST, **before.get("tolerance", {})}
     return [Change(before["method"], place, metric, before["numbers"][metric],
-                   now["numbers"].get(metric, float("nan")), tolerances[metric])
-            for metric in WATCHED if metric in before["numbers"]]
+                   _number(now, metric), tolerances[metric])
+            for metric in WATCHED if not math.isnan(_number(before, metric))]
+
+
+def _number(entry: Entry, metric: str) -> float:
+    """NaN where the metric is undefined or not there."""
+    value = entry["numbers"].get(metric)
+    return math.nan if value is None else float(value)
 
 
 def differences(before: Entry, now: Entry) -> list[str]:
@@ -89,7 +97,7 @@ def tolerances(runs: Sequence[Entry]) -> dict[str, float]:
     at least LEAST."""
     found = {}
     for metric in WATCHED:
-        values = [run["numbers"][metric] for run in runs if metric in run["numbers"]]
+        values = [v for run in runs if not math.isnan(v := _number(run, metric))]
         if values:
             found[metric] = max(LEAST[metric], FACTOR * (max(values) - min(values)))
     return found

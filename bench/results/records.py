@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def records(cells: Sequence[Cell], store: Store, library: Library,
             left_out: Mapping[Fit, str] = {}) -> pd.DataFrame:
     """A row per cell. Columns: what tables.build.build asks for, and all numbers that are stored.
 
-    left_out: fits that a run just before could not do, and why.
+    A number that is undefined is NaN. left_out: fits that a run just before could not do, and why.
     """
     return pd.DataFrame([_record(cell, store, library, left_out) for cell in cells])
 
@@ -38,7 +39,9 @@ def _record(cell: Cell, store: Store, library: Library, left_out: Mapping[Fit, s
         return row | dict(zip(("status", "reason"), why))
     row["note"] = "; ".join(_notes(fit, store))
     origin = info["provenance"]
-    row |= info["numbers"] | readings.of_cell(cell, store).columns() | {
+    numbers = {name: math.nan if value is None else value  # undefined, as with no usable mask
+               for name, value in info["numbers"].items()}
+    row |= numbers | readings.of_cell(cell, store).columns() | {
         "device": origin["device"], "threads": origin["threads"],
         "environment": " ".join(f"{k} {v}" for k, v in origin["libraries"].items()),
         "data": info["data_sha256"]}
