@@ -20,16 +20,18 @@ from aexad.datasets import folder, suite
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.data_params import DataParams
 from aexad.datasets.folder import GOOD, Item
-from aexad.datasets.images import read_image, read_mask
+from aexad.datasets.images import marked, read_image, shrunk
 
-FORMAT = 2  # of the cache; part of its key
+FORMAT = 3  # of the cache; part of its key
+EMPTY, FULL = 1, 2
 
 
 @dataclass(frozen=True)
 class Category:
     """All images of a category: images (N, S, S, 3) uint8, masks (N, S, S) bool, ids, kinds
     ('good' or the defect) and in_train (N,) in the order of datasets/folder.py; digest: SHA-256
-    of all of that."""
+    of all of that. blank (N,) uint8: EMPTY or FULL where the mask of an anomaly is that on disk,
+    whatever the working size, else 0."""
 
     ids: np.ndarray
     kinds: np.ndarray
@@ -37,16 +39,19 @@ class Category:
     images: np.ndarray
     masks: np.ndarray
     digest: str
+    blank: np.ndarray
 
 
 @dataclass(frozen=True)
 class Split:
     """Positions of the training and test images in a Category, int64; vanished: of the anomalies
-    that were drawn to train and are left out, as resizing left nothing of their masks."""
+    that were drawn to train and are left out, as nothing is marked at the working size; empty:
+    those of them whose mask is empty on disk."""
 
     train: np.ndarray
     test: np.ndarray
     vanished: np.ndarray
+    empty: np.ndarray
 
 
 class Library:
@@ -95,14 +100,16 @@ class Library:
     def _decode(self, items: list[Item], reading: tuple, path: Path) -> Category:
         size, interpolation, threshold, grey = reading
 
-        def one(item: Item) -> tuple[np.ndarray, np.ndarray]:
+        def one(item: Item) -> tuple[np.ndarray, np.ndarray, np.uint8]:
             image, shape = read_image(item.image, size, interpolation)
             if item.mask is None:
-                return image, np.zeros((size, size), bool)
-            return image, read_mask(item.mask, size, shape, threshold, grey)
+                return image, np.zeros((size, size), bool), np.uint8(0)
+            mask = marked(item.mask, shape, threshold, grey)
+            blank = FULL if mask.all() else 0 if mask.any() else EMPTY
+            return image, shrunk(mask, size), np.uint8(blank)
 
         with ThreadPoolExecutor(self.threads) as pool:
-            images, masks = (np.stack(part) for part in zip(*pool.map(one, items)))
+            images, masks, blank = (np.stack(part) for part in zip(*pool.map(one, items)))
         arrays = {"ids": np.array([i.id for i in items]),
                   "kinds": np.array([i.kind for i in items]),
                   "in_train": np.array([i.in_train for i in items]), "images": images,
@@ -110,6 +117,7 @@ class Library:
         digest = hashlib.sha256()
         for name in sorted(arrays):
             digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+        arrays["blank"] = blank  # stored results know the digest without it
         arrays["digest"] = np.array(digest.hexdigest())
         _store(path, arrays)
         return Category(**{**arrays, "digest": digest.hexdigest()})
@@ -167,16 +175,25 @@ def split(category: Category, dataset: str, seed: int, scenario: str, params: Da
         raise UserError(f"{dataset}/{category.ids[chosen][0]}: no anomalies are left to test on "
                         f"after {chosen.sum()} went to training; lower --set data.per_type")
     train = np.concatenate([normals, anomalies])
+    empty = vanished[category.blank[vanished] == EMPTY]
     if not len(train):
+        remedy = ("mark their anomalies" if len(empty) == len(vanished)
+                  else "raise --set data.size")
         raise UserError(f"{dataset}/{category.ids[chosen][0]}: its mask and those of all other "
-                        f"training anomalies are empty at {params.size} px; raise --set data.size")
-    return Split(train, test, vanished)
+                        f"training anomalies are empty at {params.size} px; {remedy}")
+    return Split(train, test, vanished, empty)
 
 
-def vanished_note(ids: Sequence[str], size: int) -> str:
-    """What is said of the anomalies that were to train and could not."""
-    names = ", ".join(ids[:3]) + (f", … ({len(ids)})" if len(ids) > 3 else "")
-    return f"trained without {names}: at {size} px nothing is left of the mask"
+def vanished_note(ids: Sequence[str], size: int, empty: Sequence[str] = ()) -> str:
+    """What is said of the anomalies that were to train and could not; empty: those of `ids` whose
+    mask is empty on disk."""
+    def named(some: Sequence[str]) -> str:
+        return ", ".join(some[:3]) + (f", … ({len(some)})" if len(some) > 3 else "")
+
+    resized = [name for name in ids if name not in set(empty)]
+    parts = [f"{named(resized)}: at {size} px nothing is left of the mask"] if resized else []
+    parts += [f"{named(empty)}: the mask is empty on disk"] if empty else []
+    return f"trained without {'; without '.join(parts)}"
 
 
 def _key(items: list[Item], reading: tuple) -> str:

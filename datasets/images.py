@@ -18,6 +18,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 # what is printed of any dataset (MVTec: 1 MP) and takes 0.3 GB decoded, 1 GB while it is worked on.
 LARGEST = 100_000_000
 Image.MAX_IMAGE_PIXELS = LARGEST
+NOISE = 16  # grey values that JPEG may put into a plain area
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # refused in one line
 
 
@@ -45,21 +46,50 @@ def read_rgb(path: Path) -> np.ndarray:
 
 def read_mask(path: Path, size: int, shape: tuple[int, int], threshold: int, grey: bool
               ) -> np.ndarray:
-    """The mask (size, size) bool, nearest. It must have the size `shape` of its image on disk and
-    two values, black and another; with `grey`, whatever is above `threshold` is anomalous."""
+    """The mask (size, size) bool, nearest; what `marked` reads, resized."""
+    return shrunk(marked(path, shape, threshold, grey), size)
+
+
+def shrunk(mask: np.ndarray, size: int) -> np.ndarray:
+    """(height, width) bool -> (size, size), nearest."""
+    picture = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(picture.resize((size, size), Image.NEAREST)) > 0
+
+
+def marked(path: Path, shape: tuple[int, int], threshold: int, grey: bool) -> np.ndarray:
+    """The anomalous pixels of a mask, (height, width) bool. It must have the size `shape` of its
+    image on disk and two values, black and another; with `grey`, whatever is above `threshold` is
+    anomalous. UserError also where nothing, or everything, would be marked although the file says
+    otherwise: what can't be seen so is read in a wrong way."""
     values = _grey_values(path)
     height, width = values.shape
     if (width, height) != shape:
         raise UserError(f"{path}: the mask is {width}x{height} pixels, its image "
                         f"{shape[0]}x{shape[1]}; make them equal")
+    least, most = int(values.min()), int(values.max())
     if not grey:
-        levels = np.unique(values)
-        if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
-            raise UserError(f"{path}: a non-binary mask ({len(levels)} grey values); make it black "
-                            f"and white, or pass --set data.grey_masks=threshold")
+        _check_binary(path, values, threshold)
         threshold = 0  # masks in {0, 1} are common, too
-    small = Image.fromarray((values > threshold).astype(np.uint8) * 255)
-    return np.asarray(small.resize((size, size), Image.NEAREST)) > 0
+    elif 0 < most <= threshold:
+        raise UserError(f"{path}: no value is above data.mask_threshold {threshold}, the largest "
+                        f"is {most}, so that it would mark nothing; for class numbers pass --set "
+                        f"data.mask_threshold=0")
+    elif least > threshold and most - least > NOISE:
+        raise UserError(f"{path}: all values are above data.mask_threshold {threshold}, the "
+                        f"smallest is {least}, so that it would mark everything; make what is "
+                        f"normal black, or pass --set data.mask_threshold={min(least, 254)}")
+    return values > threshold
+
+
+def _check_binary(path: Path, values: np.ndarray, threshold: int) -> None:
+    levels = np.unique(values)
+    if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
+        few = f": {', '.join(map(str, levels))}" if len(levels) <= 8 else ""
+        more = " --set data.mask_threshold=0" if levels[-1] <= threshold else ""
+        either = "" if more or not few else (" (what is above data.mask_threshold is marked: 0 for "
+                                             "class numbers)")
+        raise UserError(f"{path}: a non-binary mask ({len(levels)} grey values){few}; make it "
+                        f"black and white, or pass --set data.grey_masks=threshold{more}{either}")
 
 
 def marks_something(path: Path) -> bool:
@@ -75,11 +105,46 @@ def _open_rgb(path: Path) -> Image.Image:
 
 
 def _grey_values(path: Path) -> np.ndarray:
-    """(height, width) of an integer type: 0 to 255, or 65535 where the file has 16 bits."""
+    """(height, width) of an integer type: 0 to 255, or 65535 where the file has 16 bits. UserError
+    where the file holds a shape that its grey values don't show."""
     picture = _open(path)
-    if picture.mode != "L" and not picture.mode.startswith("I"):
-        picture = picture.convert("L")
-    return np.asarray(picture)
+    if picture.mode.startswith("I"):
+        return np.asarray(picture)
+    values = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
+    if picture.has_transparency_data:
+        values = _seen(path, values, _alpha(path, picture))
+    if values.min() == values.max() and picture.mode not in ("L", "1", "LA"):
+        colours = np.asarray(picture if picture.mode == "P" else picture.convert("RGB"))
+        if (colours != colours[0, 0]).any():
+            raise UserError(f"{path}: its colours are all equally bright, so that they mark "
+                            f"nothing or everything; make it black and white")
+    return values
+
+
+def _alpha(path: Path, picture: Image.Image) -> np.ndarray:
+    try:
+        return np.asarray(picture.convert("RGBA").getchannel("A"))
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise UserError(f"{path}: damaged image (transparency: {error}); replace the file"
+                        ) from None
+
+
+def _seen(path: Path, grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The grey values of a mask that has transparency: where only that tells a shape, what is
+    opaque is marked, and what is invisible marks nothing."""
+    least, most = alpha.min(), alpha.max()
+    if least == 255:
+        return grey
+    if grey.min() == grey.max() > 0:
+        return alpha
+    seen = np.where(alpha > 0, grey, 0).astype(grey.dtype)
+    if least != most and not seen.any():
+        raise UserError(f"{path}: transparent in part, and black where it is not, so that nobody "
+                        f"can tell what is marked; save it as black and white without "
+                        f"transparency")
+    levels = np.unique(grey)
+    binary = len(levels) == 2 and levels[0] == 0  # then the colours say it
+    return grey if binary or least == most else seen
 
 
 def _open(path: Path) -> Image.Image:

@@ -15,7 +15,7 @@ from aexad.bench.base.errors import UserError
 from aexad.datasets import folder as layout
 from aexad.datasets.catalog import Dataset
 from aexad.datasets.folder import EXTENSIONS, GOOD
-from aexad.datasets.images import read_image, read_mask
+from aexad.datasets.images import marked, read_image
 
 COUNTED = {"train_normals": "normal training images", "test_normals": "normal test images",
            "normals": "normal images", "anomalies": "anomalous images",
@@ -166,7 +166,7 @@ def _look(p: Picture, grey: bool, threshold: int) -> tuple[bytes | None, list[Fi
 def _look_at_mask(path: Path, shape: tuple[int, int], grey: bool, threshold: int
                   ) -> Iterator[Finding]:
     try:
-        mask = read_mask(path, max(shape), shape, threshold, grey)  # so large: every pixel is kept
+        mask = marked(path, shape, threshold, grey)
     except UserError as error:
         yield Finding("mask", str(error))
         return

@@ -53,9 +53,10 @@ def _notes(fit: Fit, store: Store) -> list[str]:
     notes = []
     if getattr(fit.params, "weights", None) == "random":
         notes.append("encoder with random weights")
-    vanished = (store.fit_info(fit) or {}).get("vanished")  # fits of before have none
+    info = store.fit_info(fit) or {}
+    vanished = info.get("vanished")  # fits of before have none
     if vanished:
-        notes.append(vanished_note(vanished, fit.data.size))
+        notes.append(vanished_note(vanished, fit.data.size, info.get("empty") or ()))
     return notes
 
 

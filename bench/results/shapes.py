@@ -20,14 +20,15 @@ DECLARED_FIT = {"method": str, "version": int, "dataset": str, "category": str, 
 DECLARED_CELL = {"fit": str, "method": str, "metrics": int, "params": PARAMS,
                  "set": Maybe(str, absent=True)}
 NUMBERS = {**dict.fromkeys((*METRIC_COLUMNS, "detection_auc"), Maybe(SCORE)),
-           **dict.fromkeys(("n_images", "n_used", "n_dropped", "n_normal", "n_anomalous"), COUNT)}
+           **dict.fromkeys(("n_images", "n_used", "n_dropped", "n_normal", "n_anomalous"), COUNT),
+           **dict.fromkeys(("n_empty", "n_full"), Maybe(COUNT, absent=True))}
 TRAINED_ON = {"normal": COUNT, "anomalous": COUNT}
 DIGESTS = {"data_sha256": str, "weights_sha256": Each(dict, str)}
 
 FAILED = {"error": str}
 FIT = {"declared": DECLARED_FIT, "losses": Each(list, Number(-1e300, 1e300)), "n_train": TRAINED_ON,
-       "vanished": Maybe(Each(list, str), absent=True), "emissions": READING, "provenance": ORIGIN,
-       **DIGESTS}
+       **dict.fromkeys(("vanished", "empty"), Maybe(Each(list, str), absent=True)),
+       "emissions": READING, "provenance": ORIGIN, **DIGESTS}
 CELL = {"declared": DECLARED_CELL, "fit": DECLARED_FIT, "numbers": NUMBERS,
         "emissions": Maybe(READING), "provenance": ORIGIN, **DIGESTS}
 BASELINE_ENTRY = {

@@ -10,7 +10,8 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.plan.cells import Cell, Fit
 from aexad.bench.results import origin
 from aexad.bench.run.job import Options
-from aexad.datasets.category import split
+from aexad.datasets.category import EMPTY, Category, Library, split
+from aexad.datasets.folder import GOOD
 
 
 def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[Fit, str]:
@@ -20,6 +21,7 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
     store, library = options.store, options.library
     for fit in todo:
         category = library.load(fit.dataset, fit.category, fit.data)
+        _check_marks(category, fit, library)
         split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
     stored = {cell: info for cell in cells if (info := store.cell_info(cell))}
     used, left_out = _weights(cells, todo, options)
@@ -32,6 +34,14 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
         origin.check(info, store.cell_dir(cell), digest,
                      used.get((fit.method, fit.params)))
     return left_out
+
+
+def _check_marks(category: Category, fit: Fit, library: Library) -> None:
+    """Masks that are all empty teach and test nothing."""
+    if (category.blank[category.kinds != GOOD] == EMPTY).all():
+        masks = [i.mask for i in library.scan(fit.dataset, fit.category) if i.mask is not None]
+        raise UserError(f"{masks[0]}: empty, and so is the mask of every other anomalous image; "
+                        f"make what is anomalous white in them")
 
 
 def _weights(cells: Sequence[Cell], todo: Sequence[Fit], options: Options

@@ -172,8 +172,9 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Spl
           options: Options) -> dict[str, Any]:
     """Train, and return what fit.json says: parameters, losses, emissions, provenance."""
     positions, left_out = parts.train, category.ids[parts.vanished].tolist()
+    empty = category.ids[parts.empty].tolist()
     if left_out:
-        ctx.progress.say(vanished_note(left_out, fit.data.size))
+        ctx.progress.say(vanished_note(left_out, fit.data.size, empty))
     data = TrainingSet(category.images[positions], category.masks[positions],
                        category.kinds[positions] != GOOD)
     with Meter(options.country, options.shared, ctx.before) as meter:
@@ -183,7 +184,7 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Spl
     return {"declared": fit.declared(), "losses": ctx.losses,
             "emissions": meter.reading().as_dict(),
             "n_train": {"normal": len(data.normals), "anomalous": len(data.anomalies)},
-            "vanished": left_out,
+            "vanished": left_out, "empty": empty,
             "provenance": provenance.collect(ctx.device, options.threads,
                                              methods.entry(fit.method).libraries),
             "data_sha256": category.digest, "weights_sha256": ctx.weights.used}

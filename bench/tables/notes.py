@@ -3,6 +3,7 @@ compare."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -101,16 +102,32 @@ def image_notes(done: Iterable[Any]) -> list[str]:
     def count(name: str) -> dict[Place, list[int]]:
         return {place: [int(getattr(r, name)) for r in rs] for place, rs in records.items()}
 
-    def total(numbers: dict[Place, list[int]]) -> str:
-        return span([sum(map(min, numbers.values())), sum(map(max, numbers.values()))])
-
     dropped = count("n_dropped")
     where = listed([f"{'/'.join(p)} {span(ns)}" for p, ns in dropped.items()
                     if max(ns) and len(records) > 1])
     return [f"test images of {listed(['/'.join(place) for place in records])}: "
-            f"{total(count('n_used'))} anomalous used, {total(count('n_normal'))} normal; "
-            f"{total(dropped)} dropped because the mask vanishes at the working size"
-            + (f" ({where})" if where else "")]
+            f"{_total(count('n_used'))} anomalous used, {_total(count('n_normal'))} normal; "
+            f"{_total(dropped)} dropped because the mask is empty or full at the working size"
+            + (f" ({where})" if where else "") + _causes(records)]
+
+
+def _total(numbers: dict[Place, list[int]]) -> str:
+    return span([sum(map(min, numbers.values())), sum(map(max, numbers.values()))])
+
+
+def _causes(records: dict[Place, list[Any]]) -> str:
+    """Why masks are empty or full, where all cells say it: on disk, or by resizing."""
+    found: dict[str, dict[Place, list[int]]] = defaultdict(dict)
+    for place, each in records.items():
+        on_disk = [(getattr(r, "n_empty", math.nan), getattr(r, "n_full", math.nan)) for r in each]
+        if any(map(math.isnan, sum(on_disk, ()))):
+            return ""
+        found["empty on disk"][place] = [int(empty) for empty, _ in on_disk]
+        found["full on disk"][place] = [int(full) for _, full in on_disk]
+        found["by resizing"][place] = [int(r.n_dropped - empty - full)
+                                       for r, (empty, full) in zip(each, on_disk)]
+    parts = [f"{_total(n)} {how}" for how, n in found.items() if any(map(max, n.values()))]
+    return f": {', '.join(parts)}" if parts else ""
 
 
 def emission_notes(done: Iterable[Any]) -> list[str]:

@@ -234,7 +234,7 @@ def trained(ids: list[str], kinds: list[str]) -> list[str]:
     n, anomalous = len(ids), np.array(kinds) != GOOD
     masks = np.broadcast_to(anomalous[:, None, None], (n, 2, 2))
     category = Category(np.array(ids), np.array(kinds), np.zeros(n, bool),
-                        np.zeros((n, 2, 2, 3), np.uint8), masks, "")
+                        np.zeros((n, 2, 2, 3), np.uint8), masks, "", np.zeros(n, np.uint8))
     parts = split(category, "mvtec", 40, "standard", DataParams())
     assert not set(parts.train) & set(parts.test) and len(parts.train) + len(parts.test) == n
     return [ids[i] for i in parts.train]

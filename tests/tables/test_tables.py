@@ -182,7 +182,7 @@ def test_test_images_are_counted_once_for_all_methods():
                  record(PILL, "fcdd", auc=0.9, n_used=21, n_dropped=1), rows=[BOTTLE, PILL])
     assert note(made, "test images") == [
         "test images of mvtec/bottle, mvtec/pill: 30–31 anomalous used, 10 normal; "
-        "1–2 dropped because the mask vanishes at the working size (mvtec/pill 1–2)"]
+        "1–2 dropped because the mask is empty or full at the working size (mvtec/pill 1–2)"]
 
 
 @pytest.mark.parametrize("more, warning", [
