@@ -9,7 +9,7 @@ import sys
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from aexad.datasets.images import marked, read_image, shrunk
 
 FORMAT = 3  # of the cache; part of its key
 EMPTY, FULL = 1, 2
+LINKS = "own"  # the folder in the cache where two folders of images and masks are linked together
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ class Library:
         place = self.locate(dataset, category)
         if place is None:
             raise UserError(f"{self.expected(dataset, category)}: no data there")
-        return folder.scan(place, DATASETS[dataset].good)
+        items = folder.scan(place, DATASETS[dataset].good)
+        if self.cache.resolve() / LINKS in place.parents:  # messages name the user's own files
+            items = [replace(i, image=i.image.readlink(), mask=i.mask and i.mask.readlink())
+                     for i in items]
+        return items
 
     def load(self, dataset: str, category: str, params: DataParams) -> Category:
         """The category decoded, from the cache where no file has changed since. UserError for

@@ -2,12 +2,14 @@
 
     train/good/*.png   test/good/*.png   test/<defect>/*.png   ground_truth/<defect>/*_mask.png
 
-Also .jpg, .jpeg, .bmp, .tif, .tiff; a mask may have the image's own name; train/<defect> holds
-anomalies that always train.
+Also .jpg, .jpeg, .bmp, .tif, .tiff, in upper case too; a mask may have the image's own name;
+train/<defect> holds anomalies that always train. Names that look alike are alike: macOS writes é
+as two characters (NFD), others as one (NFC).
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +72,10 @@ def scan(folder: Path, good: tuple[str, ...]) -> list[Item]:
                         f"test/<defect> and their masks into ground_truth/<defect>")
     seen: set[str] = set()
     for item in items:
-        if item.id in seen:
-            raise UserError(f"{item.image}: another image of that name with another extension "
-                            f"stands beside it; remove one")
-        seen.add(item.id)
+        if (name := form(item.id)) in seen:
+            raise UserError(f"{item.image}: another image of that name with another extension, or "
+                            f"in another Unicode form, stands beside it; remove one")
+        seen.add(name)
     return items
 
 
@@ -85,24 +87,65 @@ def images(folder: Path, part: str, good: tuple[str, ...]) -> Iterator[tuple[str
     for kind_dir in sorted(p for p in base.iterdir() if p.is_dir() and p.name[0] != "."):
         kind = GOOD if kind_dir.name in good else kind_dir.name
         for image in sorted(kind_dir.iterdir()):
-            if image.suffix.lower() in EXTENSIONS and image.name[0] != ".":
+            if is_image(image):
                 yield kind, image
 
 
-def find_mask(folder: Path, kind: str, image: Path) -> Path | None:
-    """The mask of an anomalous image of the category, or None."""
-    for stem in (f"{image.stem}_mask", image.stem):
-        for extension in EXTENSIONS:
-            path = folder / "ground_truth" / kind / (stem + extension)
-            if path.exists():
-                return path
-    return None
+class Masks:
+    """The files of masks in a category, each folder listed once."""
+
+    def __init__(self, folder: Path) -> None:
+        base = folder / "ground_truth"
+        self._folders = sorted(p for p in base.iterdir() if p.is_dir()) if base.is_dir() else []
+        self._known: dict[str, dict[str, Path]] = {}
+
+    def of(self, kind: str, image: Path) -> Path | None:
+        """The mask of an anomalous image, or None."""
+        if kind not in self._known:
+            ranked = sorted(self.files(kind), key=lambda p: (
+                EXTENSIONS.index(p.suffix.lower()), p.suffix != p.suffix.lower()))
+            self._known[kind] = {mask_name(p): p for p in reversed(ranked)}
+        known, name = self._known[kind], form(image.stem)
+        return known.get(f"{name}_mask") or known.get(name)
+
+    def files(self, kind: str) -> list[Path]:
+        """All masks of a kind, sorted."""
+        return [p for p in self._listed(kind) if is_image(p)]
+
+    def unread(self, kind: str, image: Path) -> Path | None:
+        """What may be meant as the image's mask, and has no format that is read."""
+        names = (form(image.stem), f"{form(image.stem)}_mask")
+        return next((p for p in self._listed(kind) if mask_name(p) in names), None)
+
+    def _listed(self, kind: str) -> list[Path]:
+        return sorted(p for folder in self._folders if form(folder.name) == form(kind)
+                      for p in folder.iterdir())
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is one that is read, by its name."""
+    return path.suffix.lower() in EXTENSIONS and path.name[0] != "."
+
+
+def form(name: str) -> str:
+    """The one Unicode form (NFC) of names that look alike."""
+    return unicodedata.normalize("NFC", name)
+
+
+def mask_name(path: Path) -> str:
+    """A mask's name without extension, `_mask` at its end in lower case."""
+    name = form(path.stem)
+    return name[:-5] + "_mask" if name.lower().endswith("_mask") else name
 
 
 def _items(folder: Path, part: str, good: tuple[str, ...]) -> Iterator[Item]:
+    masks = Masks(folder)
     for kind, image in images(folder, part, good):
-        mask = None if kind == GOOD else find_mask(folder, kind, image)
+        mask = None if kind == GOOD else masks.of(kind, image)
         if kind != GOOD and mask is None:
             expected = folder / "ground_truth" / kind / f"{image.stem}_mask.png"
-            raise UserError(f"{image}: its mask is missing; expected {expected}")
+            other = masks.unread(kind, image)
+            raise UserError(f"{image}: its mask is missing; expected {expected}"
+                            + (f"; {other.name} has no format that is read "
+                               f"({', '.join(EXTENSIONS)})" if other else ""))
         yield Item(f"{part}/{kind}/{image.stem}", kind, part == "train", image, mask)

@@ -14,7 +14,7 @@ import numpy as np
 from aexad.bench.base.errors import UserError
 from aexad.datasets import folder as layout
 from aexad.datasets.catalog import Dataset
-from aexad.datasets.folder import EXTENSIONS, GOOD
+from aexad.datasets.folder import GOOD, Masks, form, is_image
 from aexad.datasets.images import marked, read_image
 
 COUNTED = {"train_normals": "normal training images", "test_normals": "normal test images",
@@ -68,15 +68,15 @@ def verify(folder: Path, spec: Dataset, published: Mapping[str, int] | None = No
     them: of their image's size, of two values where spec.grey_masks is not set, and they must mark
     something and not everything, or else the image's AUC is undefined.
     """
-    pictures = [Picture(part, kind, path,
-                        None if kind == GOOD else layout.find_mask(folder, kind, path))
+    masks = Masks(folder)
+    pictures = [Picture(part, kind, path, None if kind == GOOD else masks.of(kind, path))
                 for part in ("train", "test")
                 for kind, path in layout.images(folder, part, spec.good)]
     report = Report(_count(pictures))
     found = report.findings
     found += different_counts(str(folder), report.counts, published or {})
     found += _folders(folder, pictures, spec.good)
-    found += _pairs(folder, pictures)
+    found += _pairs(folder, pictures, masks)
     with ThreadPoolExecutor(threads) as pool:
         looks = list(pool.map(lambda p: _look(p, spec.grey_masks, mask_threshold), pictures))
     for _, faults in looks:
@@ -104,7 +104,7 @@ def _count(pictures: list[Picture]) -> dict[str, int]:
 
 def _folders(folder: Path, pictures: list[Picture], good: tuple[str, ...]) -> Iterator[Finding]:
     """Folders without which the category is useless, and folders of masks without images."""
-    kinds = {p.kind for p in pictures} - {GOOD}
+    kinds = {form(p.kind) for p in pictures} - {GOOD}
     masked = set(_mask_kinds(folder, good))
     if not any(p.kind == GOOD and p.part == "train" for p in pictures):
         yield Finding("folder", f"{folder / 'train' / good[0]}: no normal training images")
@@ -121,31 +121,26 @@ def _folders(folder: Path, pictures: list[Picture], good: tuple[str, ...]) -> It
 def _mask_kinds(folder: Path, good: tuple[str, ...]) -> Iterator[str]:
     base = folder / "ground_truth"
     for path in sorted(base.iterdir()) if base.is_dir() else ():
-        if path.is_dir() and path.name[0] != "." and path.name not in good and _masks(path):
-            yield path.name
+        if (path.is_dir() and path.name[0] != "." and path.name not in good
+                and any(map(is_image, path.iterdir()))):
+            yield form(path.name)
 
 
-def _masks(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir()
-                  if p.suffix.lower() in EXTENSIONS and p.name[0] != ".")
-
-
-def _pairs(folder: Path, pictures: list[Picture]) -> Iterator[Finding]:
+def _pairs(folder: Path, pictures: list[Picture], known: Masks) -> Iterator[Finding]:
     """Images without masks, masks without images, images that share a name. A folder that is
     missing as a whole is one fault, and said by _folders."""
     by_name = defaultdict(list)
     for p in pictures:
-        by_name[p.part, p.kind, p.path.stem].append(p.path)
+        by_name[p.part, form(p.kind), form(p.path.stem)].append(p.path)
     for same in by_name.values():
         for path in same[1:]:
             yield Finding("same name", f"{path}: the same name as {same[0].name}, so that a mask "
                                        f"or a result can't be told to be of which")
     used = {p.mask for p in pictures}
-    for kind in sorted({p.kind for p in pictures} - {GOOD}):
-        place = folder / "ground_truth" / kind
-        masks = _masks(place) if place.is_dir() else []
+    for kind in sorted({form(p.kind) for p in pictures} - {GOOD}):
+        place, masks = folder / "ground_truth" / kind, known.files(kind)
         for p in pictures:
-            if masks and p.kind == kind and p.mask is None:
+            if masks and form(p.kind) == kind and p.mask is None:
                 yield Finding("no mask", f"{p.path}: no mask {place / p.path.stem}_mask.png")
         for path in masks:
             if path not in used:

@@ -25,6 +25,7 @@ from aexad.bench.tables.assemble import with_metrics
 from aexad.bench.tables.build import build
 from aexad.datasets.catalog import all_categories
 from aexad.datasets.category import Category, Library, split
+from aexad.datasets.folder import form
 
 TABLE = TABLES["table2"]
 
@@ -171,8 +172,8 @@ def _scores(request: Request, work: Work, heatmaps: np.ndarray) -> tuple[np.ndar
         rule = args.score or "max"
         # float64 before it is summed: 50 000 small numbers
         return map_files.RULES[rule](heatmaps.astype(np.float64), axis=(1, 2)), f"{rule} of the map"
-    known = map_files.read_scores(path)
-    names = [[f"{work.place}/{key}", key] for key in work.keys]
+    known = {form(name): score for name, score in map_files.read_scores(path).items()}
+    names = [[form(f"{work.place}/{key}"), form(key)] for key in work.keys]
     found = [next((known[n] for n in both if n in known), None) for both in names]
     if None in found:
         raise UserError(f"{path}: no score for {found.count(None)} test images, the first is "

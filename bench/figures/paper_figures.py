@@ -27,6 +27,7 @@ from aexad.bench.run.job import Options
 from aexad.bench.tables.assemble import labels
 from aexad.bench.tables.build import build
 from aexad.bench.tables.notes import Place
+from aexad.datasets.folder import form
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def draw_steps(work: Work) -> Iterator[Drawn]:
             raise UserError(f"--methods {name}: it reconstructs nothing, this figure has nothing "
                             f"to show of it")
         tested = stored.tested(cell.fit, work.options)
+        asked = asked and {form(name): name for name in tested.ids.tolist()}.get(form(asked), asked)
         if asked and asked not in tested.ids:
             raise UserError(f"--image {asked}: no test image of {'/'.join(place)}"
                             f"{nearest(asked, tested.ids.tolist())}")

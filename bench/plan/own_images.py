@@ -20,7 +20,8 @@ import numpy as np
 from aexad.bench.base.errors import UserError
 from aexad.datasets import catalog, images as reader
 from aexad.datasets.catalog import Dataset
-from aexad.datasets.folder import EXTENSIONS, GOOD
+from aexad.datasets.category import LINKS
+from aexad.datasets.folder import EXTENSIONS, GOOD, form, is_image, mask_name
 
 NAME = "own"
 GOOD_NAMES = (GOOD, "ok")
@@ -102,10 +103,16 @@ def arrange(images: Path, masks: Path, cache: Path, name: str) -> Path:
     files = [(str(p), s.st_size, s.st_mtime_ns) for both in pairs for p in both if p
              for s in [p.stat()]]
     key = hashlib.sha256(json.dumps([FORMAT, files]).encode()).hexdigest()[:16]
-    place = cache.resolve() / "own" / f"{name}-{key}"
+    place = cache.resolve() / LINKS / f"{name}-{key}"
     if place.exists():
         return place
     links = _layout([(image, mask) for image, mask in pairs])
+    if not any(link.startswith(f"test/{ANOMALOUS}/") for link in links):
+        raise UserError(f"--masks {masks}: none of its masks marks anything, so that no image is "
+                        f"anomalous; make what is anomalous white in them")
+    if not any(link.startswith(f"train/{GOOD}/") for link in links):
+        raise UserError(f"--images {images}: no normal images to train on; those without a mask, "
+                        f"or with a black one, are normal")
     building = place.with_name(f".{place.name}-{os.getpid()}")
     try:
         for link, target in links.items():
@@ -130,7 +137,7 @@ def pair(images: Path, masks: Path) -> list[tuple[Path, Path | None]]:
     pictures = _by_stem("--images", images)
     found: dict[str, Path] = {}
     for stem, mask in _by_stem("--masks", masks).items():
-        image = stem if stem in pictures else stem.removesuffix("_mask")
+        image = stem if stem in pictures else mask_name(mask).removesuffix("_mask")
         if image not in pictures:
             raise UserError(f"{mask}: a mask without an image; expected {images / image}.png or "
                             f"another kind of image, or remove the mask")
@@ -145,16 +152,16 @@ def pair(images: Path, masks: Path) -> list[tuple[Path, Path | None]]:
 
 
 def _by_stem(option: str, folder: Path) -> dict[str, Path]:
-    """The images in a folder by their names without extension, sorted."""
+    """The images in a folder by their names without extension (`form`), sorted."""
     if not folder.is_dir():
         raise UserError(f"{option} {folder}: no such folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in EXTENSIONS and path.name[0] != ".":
-            if path.stem in found:
-                raise UserError(f"{path}: {found[path.stem].name} has the same name with another "
-                                f"extension; remove or rename one")
-            found[path.stem] = path
+        if is_image(path):
+            if (stem := form(path.stem)) in found:
+                raise UserError(f"{path}: {found[stem].name} has the same name with another "
+                                f"extension or in another Unicode form; remove or rename one")
+            found[stem] = path
     if not found and option == "--images":
         raise UserError(f"--images {folder}: no images ({', '.join(EXTENSIONS)}) directly in it")
     return found

@@ -19,7 +19,7 @@ from PIL import Image
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.npy import read_npy
 from aexad.datasets.catalog import DATASETS
-from aexad.datasets.folder import GOOD
+from aexad.datasets.folder import GOOD, form
 from aexad.datasets.images import decoded
 
 EXTENSIONS = (".npy", ".tiff", ".tif", ".png")
@@ -42,10 +42,10 @@ def key_of(image_id: str) -> str:
 def find(folder: Path, dataset: str, keys: Sequence[str]) -> tuple[list[Path], int]:
     """The file of each image's map, and how many further maps lie there. UserError where one is
     missing, or where two have its name."""
-    wanted, found, extra = set(keys), {}, 0
+    wanted, found, extra = {form(key): key for key in keys}, {}, 0
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS):
-        key = _key(path.relative_to(folder), dataset)
-        if key not in wanted:
+        key = wanted.get(form(_key(path.relative_to(folder), dataset)))
+        if key is None:
             extra += 1
         elif key in found:
             raise UserError(f"{path}: ambiguous, {found[key].relative_to(folder)} is a map of the "

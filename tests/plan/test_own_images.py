@@ -151,12 +151,13 @@ def test_two_folders_that_do_not_fit_are_refused(tmp_path, spoil, said):
     assert not (tmp_path / "cache").exists()
 
 
-def test_all_masks_black_is_said_by_the_reader(tmp_path):
-    images, masks = two_folders(tmp_path / "set", anomalies=0)
-    chosen = own_images.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache")
-    own_images.register(chosen)
-    with pytest.raises(UserError, match="a category with no anomalies"):
-        Library(tmp_path, tmp_path / "cache").scan("own", "set")
+@pytest.mark.parametrize("counts, said", [
+    ({"anomalies": 0}, "--masks .*none of its masks marks anything"),
+    ({"normals": 0, "blacks": 0}, "--images .*no normal images to train on")])
+def test_folders_of_one_class_are_refused_by_their_own_names(tmp_path, counts, said):
+    images, masks = two_folders(tmp_path / "set", **counts)
+    with pytest.raises(UserError, match=said):
+        own_images.chosen(given_as(images=str(images), masks=str(masks)), tmp_path / "cache")
 
 
 def test_options_that_do_not_go_together(tmp_path, capsys):
