@@ -18,7 +18,8 @@ class Dataset:
     good: names of the folders of normal images. per_type: anomalies of each type that go to
     training. train_anomalies: a total in its place, drawn over all types, unless the folder train/
     holds anomalies itself. grey_masks: masks have been resampled by their publishers, so that
-    values between black and white are expected and cut at data.mask_threshold.
+    values between black and white are expected and cut at data.mask_threshold. passed_over: what
+    was passed over in the making of a user's own one.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Dataset:
     per_type: int = 3
     train_anomalies: int | None = None
     grey_masks: bool = False
+    passed_over: tuple[str, ...] = ()
 
 
 def _same(*names: str) -> dict[str, tuple[str, ...]]:

@@ -76,10 +76,14 @@ class Library:
         if place is None:
             raise UserError(f"{self.expected(dataset, category)}: no data there")
         items = folder.scan(place, DATASETS[dataset].good)
-        if self.cache.resolve() / LINKS in place.parents:  # messages name the user's own files
+        if self.linked(place):  # messages name the user's own files
             items = [replace(i, image=i.image.readlink(), mask=i.mask and i.mask.readlink())
                      for i in items]
         return items
+
+    def linked(self, place: Path) -> bool:
+        """Whether a category's folder is one of links, made of two folders of a user's."""
+        return self.cache.resolve() / LINKS in place.parents
 
     def load(self, dataset: str, category: str, params: DataParams) -> Category:
         """The category decoded, from the cache where no file has changed since. UserError for

@@ -19,6 +19,9 @@ from aexad.datasets.catalog import DATASETS
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 GOOD = "good"
+# Folders that file servers, archives and desktops put between those of their users.
+OF_SYSTEMS = ("@eaDir", "#recycle", "#snapshot", "__MACOSX", "$RECYCLE.BIN", "lost+found",
+              "System Volume Information", "__pycache__")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def images(folder: Path, part: str, good: tuple[str, ...]) -> Iterator[tuple[str
     base = folder / part
     if not base.is_dir():
         return
-    for kind_dir in sorted(p for p in base.iterdir() if p.is_dir() and p.name[0] != "."):
+    for kind_dir in sorted(p for p in base.iterdir() if is_kind(p)):
         kind = GOOD if kind_dir.name in good else kind_dir.name
         for image in sorted(kind_dir.iterdir()):
             if is_image(image):
@@ -125,6 +128,11 @@ class Masks:
 def is_image(path: Path) -> bool:
     """Whether a file is one that is read, by its name."""
     return path.suffix.lower() in EXTENSIONS and path.name[0] != "."
+
+
+def is_kind(path: Path) -> bool:
+    """Whether a path is a folder of a user's, not a hidden one or one of a system."""
+    return path.is_dir() and path.name[0] != "." and path.name not in OF_SYSTEMS
 
 
 def form(name: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from aexad.bench.base.errors import UserError
+from aexad.bench.base.errors import UserError, one_line
 from aexad.bench.commands import figures
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import (
@@ -27,6 +27,7 @@ from aexad.bench.results import image_rows, model
 from aexad.bench.results.records import records
 from aexad.bench.results.store import write_file
 from aexad.bench.run import estimate, runner
+from aexad.datasets import passed_over
 
 TABLE = replace(TABLES["table2"], metrics=(*TABLES["table2"].metrics, "detection_auc"),
                 printed_in="table2")
@@ -140,6 +141,9 @@ def explain(args: argparse.Namespace) -> int:
     check_at_least_one("threads", args.threads)
     known = model.read(args.model)
     found = new_images.find(args.inputs, args.out)
+    for folder in filter(Path.is_dir, args.inputs):
+        if phrases := passed_over.below(folder, args.out):
+            print(one_line(f"{folder}: not looked at: {', '.join(phrases)}"), file=sys.stderr)
     write_new(found, args.model, known, args.weights and Path(args.weights), device(args.device),
               args.threads, args.out)
     print(f"written: {args.out}: maps, masks and overlays of {len(found)} images, scores.csv, "

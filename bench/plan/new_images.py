@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aexad.bench.base.errors import UserError
-from aexad.datasets.folder import EXTENSIONS
+from aexad.datasets.folder import EXTENSIONS, OF_SYSTEMS
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,6 @@ def _below(folder: Path, out: Path) -> Iterator[New]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if (path.suffix.lower() in EXTENSIONS and path.is_file()
-                and not any(part[0] == "." for part in inside.parts)
+                and not any(part[0] == "." or part in OF_SYSTEMS for part in inside.parts)
                 and out not in path.resolve().parents):
             yield New(inside.with_suffix("").as_posix(), path)

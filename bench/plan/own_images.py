@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from aexad.bench.base.errors import UserError
-from aexad.datasets import catalog, images as reader
+from aexad.datasets import catalog, images as reader, passed_over
 from aexad.datasets.catalog import Dataset
 from aexad.datasets.category import LINKS
 from aexad.datasets.folder import EXTENSIONS, GOOD, form, is_image, mask_name
@@ -44,6 +44,7 @@ def chosen(args: argparse.Namespace, cache: Path) -> Dataset | None:
     if args.datasets or args.categories:
         raise UserError(f"--{'data' if args.data else 'images'}: these images alone are used; "
                         f"leave out --datasets and --categories")
+    left_out: tuple[str, ...] = ()
     if args.data:
         place = Path(args.data).resolve()
         _check_layout(place)
@@ -53,7 +54,9 @@ def chosen(args: argparse.Namespace, cache: Path) -> Dataset | None:
         together = images.parent == masks.parent and images.parent.name
         name = _name(args.data_name or (images.parent.name if together else images.name))
         place = arrange(images, masks, cache, name)
-    return Dataset("Own images", (str(place.parent),), {name: (place.name,)}, GOOD_NAMES)
+        left_out = (*passed_over.of_flat(images), *passed_over.of_flat(masks))
+    return Dataset("Own images", (str(place.parent),), {name: (place.name,)}, GOOD_NAMES,
+                   passed_over=left_out)
 
 
 def register(own: Dataset | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aexad.bench.plan.cells import Cell, Fit
@@ -28,6 +28,8 @@ class Options:
     keep_maps: bool = False
     checkpoint_every: float = 20.0  # seconds
     own: Dataset | None = None  # the user's own images, which a worker process has to be told of
+    # (dataset, category) whose images were counted for the user; copies share it
+    counted: set[tuple[str, str]] = field(default_factory=set, compare=False)
 
     @property
     def store(self) -> Store:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from aexad import methods
-from aexad.bench.base.errors import UserError
-from aexad.bench.plan.cells import Cell, Fit
+from aexad.bench.base.errors import UserError, one_line
+from aexad.bench.plan.cells import SCENARIOS, Cell, Fit
 from aexad.bench.results import origin
 from aexad.bench.run.job import Options
-from aexad.datasets.category import EMPTY, Category, Library, split
+from aexad.datasets import passed_over
+from aexad.datasets.catalog import DATASETS
+from aexad.datasets.category import EMPTY, FULL, Category, Library, Split, split
 from aexad.datasets.folder import GOOD
 
 
@@ -22,7 +27,11 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
     for fit in todo:
         category = library.load(fit.dataset, fit.category, fit.data)
         _check_marks(category, fit, library)
-        split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
+        parts = split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
+        if (place := (fit.dataset, fit.category)) not in options.counted:
+            options.counted.add(place)
+            for line in _counts(category, parts, fit, library):
+                print(one_line(line), file=sys.stderr, flush=True)
     stored = {cell: info for cell in cells if (info := store.cell_info(cell))}
     used, left_out = _weights(cells, todo, options)
     if todo and not stored and all(fit in left_out for fit in todo):
@@ -34,6 +43,25 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
         origin.check(info, store.cell_dir(cell), digest,
                      used.get((fit.method, fit.params)))
     return left_out
+
+
+def _counts(category: Category, parts: Split, fit: Fit, library: Library) -> Iterator[str]:
+    """How many images train and test, and what of the folder does neither."""
+    good = category.kinds == GOOD
+    train, test = (np.bincount(~good[at], minlength=2).tolist() for at in (parts.train, parts.test))
+    blank = [f"{n} {word}" for state, word in ((EMPTY, "empty"), (FULL, "full"))
+             if (n := int((category.blank == state).sum()))]
+    yield (f"{fit.dataset}/{fit.category}: {train[0]} normal and {train[1]} anomalous images "
+           f"train, {test[0]} normal and {test[1]} anomalous ones test"
+           + ("" if fit.scenario == SCENARIOS[0] else f" ({fit.scenario.replace('_', ' ')})")
+           + (f"; masks on disk: {', '.join(blank)}" if blank else ""))
+    spec, folder = DATASETS[fit.dataset], library.locate(fit.dataset, fit.category)
+    phrases = [*spec.passed_over]
+    if folder and fit.dataset != "embedded" and not library.linked(folder):
+        items = library.scan(fit.dataset, fit.category)
+        phrases += passed_over.of_category(folder, items, spec.good)
+    if phrases:
+        yield f"{fit.dataset}/{fit.category}: not looked at: {', '.join(phrases)}"
 
 
 def _check_marks(category: Category, fit: Fit, library: Library) -> None:
