@@ -102,15 +102,15 @@ class Library:
         items = self.scan(dataset, category)
         grey = {"auto": DATASETS[dataset].grey_masks, "threshold": True,
                 "refuse": False}[params.grey_masks]
-        reading = (params.size, params.image_interp, params.mask_threshold, grey)
+        reading = (params.size, params.image_interp, params.mask_threshold, grey, params.bits)
         name = f"{dataset}-{category}-{params.size}-{_key(items, reading)[:16]}.npz"
         return items, reading, self.cache / "images" / name
 
     def _decode(self, items: list[Item], reading: tuple, path: Path) -> Category:
-        size, interpolation, threshold, grey = reading
+        size, interpolation, threshold, grey, bits = reading
 
         def one(item: Item) -> tuple[np.ndarray, np.ndarray, np.uint8]:
-            image, shape = read_image(item.image, size, interpolation)
+            image, shape = read_image(item.image, size, interpolation, bits)
             if item.mask is None:
                 return image, np.zeros((size, size), bool), np.uint8(0)
             mask = marked(item.mask, shape, threshold, grey)

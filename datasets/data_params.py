@@ -22,5 +22,7 @@ class DataParams:
     per_type: int | None = param(None, "anomalies of each type that train; none: the dataset's "
                                  "rule, 3 in the paper (Section 5.1; row 44)",
                                  low=1, high=1_000_000)
+    bits: int = param(16, "bits that 16-bit grey images use, such as 12 of a camera's; of them the "
+                      "highest 8 are kept", low=8, high=16, before=16)
     max_train: int | None = param(None, "most training images of a category; none: all",
                                   low=4, high=1_000_000)

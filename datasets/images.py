@@ -22,13 +22,14 @@ NOISE = 16  # grey values that JPEG may put into a plain area
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # refused in one line
 
 
-def read_image(path: Path, size: int, interpolation: str) -> tuple[np.ndarray, tuple[int, int]]:
+def read_image(path: Path, size: int, interpolation: str, bits: int = 16
+               ) -> tuple[np.ndarray, tuple[int, int]]:
     """(image (size, size, 3) uint8, its size (width, height) on disk).
 
     interpolation: nearest; bilinear between the four nearest pixels; antialias: bilinear over the
-    area that a new pixel covers.
+    area that a new pixel covers. bits: those in use of 16-bit grey images.
     """
-    picture = _open_rgb(path)
+    picture = _open_rgb(path, bits)
     shape, wanted = picture.size, (size, size)
     if interpolation == "bilinear":
         scale = (shape[0] / size, 0, 0, 0, shape[1] / size, 0)
@@ -39,9 +40,31 @@ def read_image(path: Path, size: int, interpolation: str) -> tuple[np.ndarray, t
     return np.asarray(small), shape
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """The image at its own size, (height, width, 3) uint8."""
-    return np.asarray(_open_rgb(path))
+def read_rgb(path: Path, bits: int = 16) -> np.ndarray:
+    """The image at its own size, (height, width, 3) uint8. bits: as in `read_image`."""
+    return np.asarray(_open_rgb(path, bits))
+
+
+def narrow(images: np.ndarray) -> np.ndarray:
+    """(N,) which of the images (N, H, W, 3) uint8 use a small part of the range: none of their
+    values reaches a quarter of white, as of 14 bits in a file of 16, or all are almost alike."""
+    low, high = images.min(axis=(1, 2, 3)), images.max(axis=(1, 2, 3))
+    return (high < 64) | (high - low < NOISE)
+
+
+def narrow_note(images: np.ndarray, path: Path) -> str:
+    """What to say of `images`, of which all are narrow and the first is the file at `path`."""
+    low, high = int(images[0].min()), int(images[0].max())
+    said = f"use a small part of their range ({path}: {low} to {high} of 255, as it is read)"
+    if high < 64 and is_deep(path):
+        used = 8 + int(images.max()).bit_length()
+        return f"{said}; for data of {used} bits in files of 16 pass --set data.bits={used}"
+    return f"{said}; scale their values up if the cameras' white is no more than that"
+
+
+def is_deep(path: Path) -> bool:
+    """Whether an image has 16 bits of grey, of which data.bits says how many are in use."""
+    return _open(path).mode.startswith("I")
 
 
 def read_mask(path: Path, size: int, shape: tuple[int, int], threshold: int, grey: bool
@@ -97,10 +120,14 @@ def marks_something(path: Path) -> bool:
     return bool(_grey_values(path).any())
 
 
-def _open_rgb(path: Path) -> Image.Image:
+def _open_rgb(path: Path, bits: int) -> Image.Image:
     picture = _open(path)
     if picture.mode.startswith("I"):  # 16-bit grey: keep the high byte, PIL's own way would clip
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+        values = np.asarray(picture)
+        if values.max() >= 2**bits:
+            raise UserError(f"{path}: a value of {values.max()}, more than {bits} bits hold; raise "
+                            f"--set data.bits")
+        return Image.fromarray((values >> (bits - 8)).astype(np.uint8)).convert("RGB")
     return picture.convert("RGB")
 
 

@@ -19,7 +19,7 @@ from aexad.bench.results import model
 from aexad.bench.results.store import write_file, write_json
 from aexad.bench.run import task
 from aexad.bench.run.job import Options
-from aexad.datasets.images import read_image, read_rgb
+from aexad.datasets.images import narrow, read_image, read_rgb
 
 BATCH = 64  # images read at a time; a multiple of what methods explain at a time, so that the
 #             images of a folder get the same maps in parts as at once
@@ -34,7 +34,7 @@ def write_overlays(cell: Cell, options: Options, folder: Path) -> int:
     tested = stored.tested(fit, options)
     files = {item.id: item.image for item in options.library.scan(fit.dataset, fit.category)}
     for name, heatmap, mask in zip(tested.ids.tolist(), heatmaps, tested.masks, strict=True):
-        image = read_rgb(files[name])
+        image = read_rgb(files[name], fit.data.bits)
         made = overlays.overlay(image, overlays.at_size(heatmap, image.shape[:2]),
                                 overlays.mask_at_size(mask, image.shape[:2]))
         overlays.save(folder / f"{name.removeprefix('test/')}.png", made)
@@ -63,12 +63,14 @@ def write_new(found: list[New], folder: Path, known: model.Model, weights: Path 
 def _explained(method: Any, known: model.Model, found: list[New], out: Path
                ) -> list[dict[str, Any]]:
     """Explain a few images and write what there is of each but the scores, which are returned."""
-    size, interpolation = known.data.size, known.data.image_interp
-    read = np.stack([read_image(new.path, size, interpolation)[0] for new in found])
+    data = known.data
+    read = np.stack([read_image(new.path, data.size, data.image_interp, data.bits)[0]
+                     for new in found])
+    _warn(read, found)
     made = model.explain(method, read, [str(new.path) for new in found])
     rows = []
     for i, new in enumerate(found):
-        image = read_rgb(new.path)
+        image = read_rgb(new.path, data.bits)
         heatmap = overlays.at_size(made.heatmaps[i], image.shape[:2])
         [threshold] = maps.thresholds(maps.mean_std(made.heatmaps[i]), [known.a], heatmap.dtype)
         binary = heatmap > threshold
@@ -80,3 +82,13 @@ def _explained(method: Any, known: model.Model, found: list[New], out: Path
                      "threshold": float(threshold), "share": float(binary.mean()),
                      **{name: values[i].item() for name, values in made.extras.items()}})
     return rows
+
+
+def _warn(images: np.ndarray, found: list[New]) -> None:
+    """Say that images are nearly black or without contrast as they are read."""
+    few = np.flatnonzero(narrow(images))
+    if len(few):
+        low, high = int(images[few[0]].min()), int(images[few[0]].max())
+        print(f"warning: {len(few)} images use a small part of their range ({found[few[0]].path}: "
+              f"{low} to {high} of 255, as it is read); scale their values as those of the images "
+              f"that trained", file=sys.stderr)

@@ -17,6 +17,7 @@ from aexad.datasets import passed_over
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.category import EMPTY, FULL, Category, Library, Split, split
 from aexad.datasets.folder import GOOD
+from aexad.datasets.images import narrow, narrow_note
 
 
 def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[Fit, str]:
@@ -55,10 +56,14 @@ def _counts(category: Category, parts: Split, fit: Fit, library: Library) -> Ite
            f"train, {test[0]} normal and {test[1]} anomalous ones test"
            + ("" if fit.scenario == SCENARIOS[0] else f" ({fit.scenario.replace('_', ' ')})")
            + (f"; masks on disk: {', '.join(blank)}" if blank else ""))
+    few = np.flatnonzero(narrow(category.images))
+    items = library.scan(fit.dataset, fit.category)
+    if len(few):
+        yield (f"warning: {fit.dataset}/{fit.category}: {len(few)} of {len(items)} images "
+               f"{narrow_note(category.images[few], items[few[0]].image)}")
     spec, folder = DATASETS[fit.dataset], library.locate(fit.dataset, fit.category)
     phrases = [*spec.passed_over]
     if folder and fit.dataset != "embedded" and not library.linked(folder):
-        items = library.scan(fit.dataset, fit.category)
         phrases += passed_over.of_category(folder, items, spec.good)
     if phrases:
         yield f"{fit.dataset}/{fit.category}: not looked at: {', '.join(phrases)}"
