@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from aexad.bench.measure import busy
 from aexad.bench.stress.category import make_category
 from aexad.methods.base import TrainingSet
 
@@ -33,6 +34,14 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("AEXAD_DATA", "AEXAD_RESULTS"):
         os.environ.pop(name, None)
     return place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet() -> Iterator[None]:
+    """What is tested does not depend on what runs beside it on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(busy, "others", lambda before, after: 0.0)
+        yield
 
 
 @pytest.fixture

@@ -30,12 +30,14 @@ class Emitted:
         for what, reading in (("training", self.fit), ("explaining", self.explain)):
             problem = reading["problem"] if reading else MISSING
             if problem:
-                return f"the reading of {what} is {problem}; --emissions strict measures again"
+                first = "mend that, then " if problem.startswith(f"{MISSING}:") else ""
+                return (f"the reading of {what} is {problem}; {first}--emissions strict measures "
+                        f"again")
         return None
 
     @property
     def shared(self) -> bool:
-        """Whether other fits ran on the machine beside one of the two."""
+        """Whether other fits or programs ran on the machine beside one of the two."""
         return any(reading and reading["shared"] for reading in (self.fit, self.explain))
 
     @property

@@ -12,7 +12,8 @@ SCORE = Number(0, 1 + 1e-9)  # a mean of ones can be a bit above
 PARAMS = Each(dict, Maybe((str, int, float, bool)))
 
 READING = {"kwh": Number(0), "grams": Number(0), "seconds": Number(0), "country": str, "mode": str,
-           "codecarbon": str, "shared": bool, "problem": Maybe(str)}
+           "codecarbon": str, "shared": bool, "problem": Maybe(str),
+           "others": Maybe(Number(0, 1), absent=True)}
 ORIGIN = {"commit": Maybe(str), "device": Maybe(str), "threads": Maybe(int),
           "libraries": Each(dict, str), "method_libraries": Maybe(Each(dict, str), absent=True)}
 DECLARED_FIT = {"method": str, "version": int, "dataset": str, "category": str, "scenario": str,

@@ -3,17 +3,21 @@ in a store of its own. What is finished stays as it is; only readings are taken 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
 from aexad.bench.base.errors import UserError
+from aexad.bench.measure import busy, energy
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results import readings
 from aexad.bench.results.store import FIT, Store, done
 from aexad.bench.run import estimate, runner
 from aexad.bench.run.engines import Choice
 from aexad.bench.run.job import Options
+
+QUIET = 5  # times that the machine is looked at before it counts as busy
 
 
 def options_for(options: Options, choice: Choice) -> Options:
@@ -25,16 +29,30 @@ def options_for(options: Options, choice: Choice) -> Options:
 
 
 def unsound(cells: Sequence[Cell], store: Store) -> list[Cell]:
-    """The finished cells whose emissions are missing, zero, or measured beside other fits."""
+    """The finished cells whose emissions are missing, zero, or measured beside other work."""
     return [c for c in cells if store.cell_info(c) and not readings.of_cell(c, store).sound]
 
 
 def measure(cells: Sequence[Cell], options: Options, choice: Choice) -> list[str]:
     """Do the unsound ones of `cells` again, alone. Returns what failed, a line each."""
     alone, todo = options_for(options, choice), unsound(cells, options.store)
+    if todo and (reason := _in_vain(options)):
+        return [f"--emissions strict: {reason}"]
     for cell in todo:
         _prepare(cell, options.store, alone.store)
     return runner.run(todo, alone).failures if todo else []
+
+
+def _in_vain(options: Options) -> str:
+    """Why nothing that is measured now would be sound, or ''."""
+    if cause := energy.cannot_start(options.country):
+        return f"cannot help, CodeCarbon does not start here ({cause})"
+    for _ in range(QUIET):
+        cpus = busy.by_others()
+        if cpus / (cpus + options.threads) <= busy.MOST:
+            return ""
+    return (f"nothing is measured beside other work, and other programs keep {cpus:.1f} of "
+            f"{os.cpu_count()} CPUs busy; run the same command again when they are done")
 
 
 def describe(cells: Sequence[Cell], options: Options, choice: Choice) -> str:

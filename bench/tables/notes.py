@@ -11,12 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from aexad.bench.measure.busy import MOST
+
 Place = tuple[str, str]  # (dataset, category)
 Where = tuple[Place, str]  # a place and a method
 Why = tuple[str, str]  # (status, reason)
 
-SHARED: Why = ("shared machine", "shared machine: other fits ran beside it, so that the energy is "
-               "not its own alone; --emissions strict measures it again")
+SHARED: Why = ("shared machine", "shared machine: other fits ran beside it, or other programs for "
+               f"more than {MOST:.0%} of its busy time, so that the energy is not its own alone; "
+               "--emissions strict measures it again")
 
 
 @dataclass

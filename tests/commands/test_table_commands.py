@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from aexad.bench.measure.tradeoff import tradeoff
-from aexad.bench.results.store import read_json
+from aexad.bench.results.store import read_info, read_json
 from aexad.bench.run import task
 
 from conftest import make_category
@@ -228,6 +228,43 @@ def test_strict_refuses_parallel_fits(done, capsys, no_training):
         assert captured.out == ""
     with pytest.raises(SystemExit, match="2"):  # not about emissions
         run(*done, *TWO, "--emissions", "strict", table="table2")
+
+
+@pytest.mark.parametrize("attribute, value, why", [
+    ("busy.by_others", lambda: 3.0, "other programs keep 3.0 of"),
+    ("busy.by_others", lambda: 0.2, "other programs keep 0.2 of"),
+    ("energy.cannot_start", lambda country: "OSError: no sensor", "cannot help, CodeCarbon")])
+def test_strict_trains_nothing_that_would_be_unsound(copy, capsys, no_training, monkeypatch,
+                                                     attribute, value, why):
+    root, results = copy
+    spoil(paths(results)[0], shared=True, others=0.5)
+    monkeypatch.setattr(f"aexad.bench.run.alone.{attribute}", value)
+    assert run(root, results, *TWO, "--emissions", "strict", table="table5") == 1
+    captured = capsys.readouterr()
+    assert "failed: --emissions strict: " in captured.err and why in captured.err
+    assert "shared machine" in captured.out  # the table is there, and says so
+    assert not (results / "alone" / "cells").exists()
+
+
+def test_a_machine_that_is_busy_for_a_moment_is_waited_for(copy, monkeypatch):
+    root, results = copy
+    spoil(paths(results)[0], shared=True)
+    seen = iter([2.0, 1.0, 0.05])
+    monkeypatch.setattr("aexad.bench.run.alone.busy.by_others", lambda: next(seen))
+    assert run(root, results, *TWO, "--emissions", "strict", table="table5") == 0
+    assert next(seen, None) is None
+
+
+@pytest.mark.parametrize("others, valid", [(0.4, True), (None, True), (..., True), (1.5, False)])
+def test_readings_of_before_have_no_others_and_count(copy, others, valid):
+    results = copy[1]
+    for path in paths(results):
+        info = json.loads(path.read_text())
+        info["emissions"].pop("others")
+        if others is not ...:
+            info["emissions"]["others"] = others
+        path.write_text(json.dumps(info))
+        assert (read_info(path) is not None) == valid
 
 
 # -- export --
