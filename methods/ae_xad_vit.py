@@ -115,8 +115,7 @@ class AEXADViT(ViTFacts, AEXAD):
         tokens = make()
         if p.recipe != "scratch" and p.weights == "imagenet":
             found = self.ctx.weights.load(p.encoder, official)
-            prefixed = {f"vit.{k}": v for k, v in found["state"].items()}
-            load_matching(tokens, prefixed, found["path"], p.encoder)
+            load_matching(tokens.vit, found["state"], found["path"], p.encoder)
         tokens.requires_grad_(p.recipe != "frozen")
         norm = ((0.5,) * 3, (0.5,) * 3) if p.input_norm == "imagenet" else UNSCALED
         self.clip = p.clip or None

@@ -119,7 +119,8 @@ def build_encoder(name: str, pretrained: bool, weights: Weights,
     if pretrained:
         found = weights.load(name, spec.official, spec.packaged)
         state = found["state"]
-        if name == "efficientnet_lite0" and "conv_stem.weight" not in state:
+        timms = any(f".{key}".endswith(".conv_stem.weight") for key in state)
+        if name == "efficientnet_lite0" and not timms:
             state = _rename_in_order(state, found["path"])
         load_matching(net, state, found["path"], name)
     return net

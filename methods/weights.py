@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from aexad.bench.base.errors import UserError, first_line
+from aexad.bench.base.refusals import not_fetched, reading
 
 # What torch's and safetensors' readers raise on damaged or hostile files.
 LOAD_ERRORS = (pickle.UnpicklingError, zipfile.BadZipFile, SafetensorError, struct.error, OSError,
                RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError,
                EOFError, ImportError, OverflowError, MemoryError)
+
+DEEPEST = 4  # state dicts inside each other
 
 
 class WeightsMissing(UserError):
@@ -65,31 +69,52 @@ class Weights:
 def read_state(path: Path) -> dict[str, torch.Tensor]:
     """The state dict in a .safetensors or torch file; never runs code that a pickle carries."""
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with reading(path):
+            if path.suffix == ".safetensors":
+                return load_file(path)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
+        if pointer := not_fetched(path):
+            raise UserError(f"{path}: {pointer}") from None
         # torch's own words on a pickle that it doesn't trust advise to trust it
         reason = ("no tensors alone" if isinstance(error, pickle.UnpicklingError)
                   else first_line(error, "damaged")[:200])
         raise UserError(f"{path}: not a readable weights file ({reason}); give the published .pth, "
                         f".pt or .safetensors file, or fetch it again") from None
-    if not isinstance(state, dict) or not all(_plain(*item) for item in state.items()):
+    tensors = _tensors(state)
+    if not tensors:
         raise UserError(f"{path}: not a state dict of tensors; give the published weights file")
-    return state
+    return tensors
 
 
-def _plain(name: object, value: object) -> bool:
-    """A tensor of numbers in memory; others (sparse, quantised, without content) fit no network."""
-    return (isinstance(name, str) and isinstance(value, torch.Tensor)
-            and value.layout == torch.strided and value.device.type == "cpu"
-            and not value.is_quantized)
+def _tensors(content: object) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict and of those inside it, with names such as 'state_dict.fc.bias':
+    a checkpoint has one beside epoch, optimiser and so on. Only tensors of numbers in memory;
+    others (sparse, quantised, without content) fit no network."""
+    found, level, seen = {}, [("", content)], set()
+    for _ in range(DEEPEST):
+        inside = [item for item in level if isinstance(item[1], dict) and id(item[1]) not in seen]
+        seen |= {id(value) for _, value in inside}  # a hostile file's dict can hold itself
+        level = [(f"{name}{key}", value) if isinstance(value, torch.Tensor) else
+                 (f"{name}{key}.", value) for name, part in inside for key, value in part.items()]
+        found |= {name: value for name, value in level if _plain(value)}
+    return found
+
+
+def _plain(value: object) -> bool:
+    return (isinstance(value, torch.Tensor) and value.layout == torch.strided
+            and value.device.type == "cpu" and not value.is_quantized)
 
 
 def load_matching(module: torch.nn.Module, state: dict, path: Path, arch: str) -> None:
     """Load every tensor that `module` has from `state`; more tensors may stand there (later
-    stages, the classifier), but none may be missing or of another shape (UserError)."""
+    stages, the classifier), but none may be missing or of another shape (UserError).
+
+    All names may have one prefix more, as in checkpoints ('state_dict.') and from DataParallel
+    ('module.'): that is said. UserError where several prefixes fit, as there are several networks.
+    """
     own = module.state_dict()
+    state = _without_prefix(own, state, path, arch)
     for name, tensor in own.items():
         if name.endswith("num_batches_tracked"):
             continue  # absent from old files, unused in inference
@@ -99,6 +124,24 @@ def load_matching(module: torch.nn.Module, state: dict, path: Path, arch: str) -
             raise UserError(f"{path}: not weights of {arch} ('{name}' is "
                             f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)})")
     module.load_state_dict({name: state.get(name, tensor) for name, tensor in own.items()})
+
+
+def _without_prefix(own: dict, state: dict, path: Path, arch: str) -> dict:
+    """`state`, its names without the prefix behind which all of `own` stand."""
+    names = [name for name in own if not name.endswith("num_batches_tracked")]
+    if all(name in state for name in names):
+        return state
+    prefixes = {key.removesuffix(names[0]) for key in state if key.endswith(f".{names[0]}")}
+    found = sorted(p for p in prefixes if all(
+        p + name in state and state[p + name].shape == own[name].shape for name in names))
+    if not found:
+        return state
+    if len(found) > 1:
+        raise UserError(f"{path}: {len(found)} sets of weights of {arch}, named {', '.join(found)}"
+                        f"…; save one of them with torch.save, and give that")
+    print(f"note: {path}: the weights of {arch} are those named {found[0]}…", file=sys.stderr)
+    return {key.removeprefix(found[0]): value for key, value in state.items()
+            if key.startswith(found[0])}
 
 
 def sha256(path: Path) -> str:

@@ -45,6 +45,51 @@ def test_another_architecture_is_refused(tmp_path, resnet18):
         build_encoder("efficientnet_lite0", True, Weights(tmp_path / "mine.pth"))
 
 
+@pytest.mark.parametrize("prefix", ["module.", "encoder.backbone.", "_orig_mod.module."])
+def test_names_may_have_a_prefix_more(tmp_path, resnet18, capsys, prefix):
+    torch.save({prefix + k: v for k, v in resnet18.items()} | {"head.weight": torch.zeros(2)},
+               tmp_path / "w.pth")
+    net = build_encoder("resnet18", True, Weights(tmp_path / "w.pth"))
+    assert torch.equal(net.layer2[1].conv2.weight, resnet18["layer2.1.conv2.weight"])
+    assert f"w.pth: the weights of resnet18 are those named {prefix}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda state: {"state_dict": {f"module.{k}": v for k, v in state.items()}, "epoch": 3},
+    lambda state: {"model": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}},
+    lambda state: {"student": {"net": state}, "loss": 0.5, "names": ["a"]}])
+def test_a_checkpoint_is_searched_for_the_network(tmp_path, resnet18, capsys, wrap):
+    torch.save(wrap(resnet18), tmp_path / "w.pth")
+    net = build_encoder("resnet18", True, Weights(tmp_path / "w.pth"))
+    assert torch.equal(net.conv1.weight, resnet18["conv1.weight"])
+    assert torch.equal(net.bn1.running_var, resnet18["bn1.running_var"])
+    assert "are those named" in capsys.readouterr().err
+    with pytest.raises(UserError, match="not weights of resnet50"):
+        build_encoder("resnet50", True, Weights(tmp_path / "w.pth"))
+
+
+def test_of_several_networks_none_is_taken(tmp_path, resnet18):
+    torch.save({"teacher": resnet18, "student": resnet18}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"2 sets of weights of resnet18, named student\., teacher"):
+        build_encoder("resnet18", True, Weights(tmp_path / "w.pth"))
+    torch.save({**resnet18, "ema": resnet18}, tmp_path / "w.pth")  # the network itself is clear
+    build_encoder("resnet18", True, Weights(tmp_path / "w.pth"))
+
+
+def test_a_checkpoint_of_lite0_in_timms_names(tmp_path):
+    state = build_encoder("efficientnet_lite0", False, Weights()).state_dict()
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "w.pth")
+    net = build_encoder("efficientnet_lite0", True, Weights(tmp_path / "w.pth"))
+    assert torch.equal(net.conv_stem.weight, state["conv_stem.weight"])
+
+
+def test_a_dict_that_holds_itself_is_read(tmp_path):
+    state = {"a": torch.ones(1)}
+    state.update({f"again{i}": state for i in range(100)})
+    torch.save(state, tmp_path / "w.pth")
+    assert list(read_state(tmp_path / "w.pth")) == ["a"]
+
+
 def test_lite0_from_the_package_fits_timms_layers():
     weights = Weights()
     net = build_encoder("efficientnet_lite0", True, weights)
