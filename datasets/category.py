@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.files import neighbour, sweep
+from aexad.bench.base.refusals import refusal
 from aexad.datasets import folder, suite
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.data_params import DataParams
@@ -208,7 +210,13 @@ def vanished_note(ids: Sequence[str], size: int, empty: Sequence[str] = ()) -> s
 def _key(items: list[Item], reading: tuple) -> str:
     """Changes whenever a file of the category is replaced, touched, added or removed."""
     files = [p for i in items for p in (i.image, i.mask) if p is not None]
-    stats = [(str(p), (s := p.stat()).st_size, s.st_mtime_ns) for p in files]
+    stats = []
+    for path in files:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise refusal(error, path) from None
+        stats.append((str(path), stat.st_size, stat.st_mtime_ns))
     ids = [(i.id, i.kind, i.in_train) for i in items]
     return hashlib.sha256(json.dumps([FORMAT, reading, stats, ids]).encode()).hexdigest()
 
@@ -236,6 +244,7 @@ def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:
             np.savez(file, **arrays)
         os.replace(building, path)
     except OSError as error:
-        building.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was
+            building.unlink(missing_ok=True)
         print(f"warning: cannot cache decoded images in {path.parent} ({error.strerror})",
               file=sys.stderr)

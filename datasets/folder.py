@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aexad.bench.base.errors import UserError
+from aexad.bench.base.refusals import encodable, listed, misnamed, nowhere
 from aexad.datasets.catalog import DATASETS
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -36,12 +37,14 @@ class Item:
 
 
 def locate(root: Path, dataset: str, category: str) -> Path | None:
-    """The category's folder below the data root, or None."""
+    """The category's folder below the data root, or None. One that is behind a link that leads
+    nowhere counts as there: who reads it is told so, where 'no data' would send them elsewhere."""
     spec = DATASETS[dataset]
-    for folder in spec.folders:
-        for name in spec.categories[category]:
-            path = root / folder / name
-            if (path / "train").is_dir() or (path / "test").is_dir():
+    places = [root / folder / name for folder in spec.folders
+              for name in spec.categories[category]]
+    for there in (Path.is_dir, nowhere):
+        for path in places:
+            if there(path / "train") or there(path / "test"):
                 return path
     return None
 
@@ -75,6 +78,8 @@ def scan(folder: Path, good: tuple[str, ...]) -> list[Item]:
                         f"test/<defect> and their masks into ground_truth/<defect>")
     seen: set[str] = set()
     for item in items:
+        if not encodable(item.id):
+            raise misnamed(item.image)
         if (name := form(item.id)) in seen:
             raise UserError(f"{item.image}: another image of that name with another extension, or "
                             f"in another Unicode form, stands beside it; remove one")
@@ -85,11 +90,9 @@ def scan(folder: Path, good: tuple[str, ...]) -> list[Item]:
 def images(folder: Path, part: str, good: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     """(kind, image file) of all images in train/ or test/, sorted by folder and file name."""
     base = folder / part
-    if not base.is_dir():
-        return
-    for kind_dir in sorted(p for p in base.iterdir() if is_kind(p)):
+    for kind_dir in filter(is_kind, listed(base)):
         kind = GOOD if kind_dir.name in good else kind_dir.name
-        for image in sorted(kind_dir.iterdir()):
+        for image in listed(kind_dir):
             if is_image(image):
                 yield kind, image
 
@@ -99,7 +102,7 @@ class Masks:
 
     def __init__(self, folder: Path) -> None:
         base = folder / "ground_truth"
-        self._folders = sorted(p for p in base.iterdir() if p.is_dir()) if base.is_dir() else []
+        self._folders = [p for p in listed(base) if p.is_dir() or nowhere(p)]
         self._known: dict[str, dict[str, Path]] = {}
 
     def of(self, kind: str, image: Path) -> Path | None:
@@ -122,7 +125,7 @@ class Masks:
 
     def _listed(self, kind: str) -> list[Path]:
         return sorted(p for folder in self._folders if form(folder.name) == form(kind)
-                      for p in folder.iterdir())
+                      for p in listed(folder))
 
 
 def is_image(path: Path) -> bool:
@@ -131,8 +134,10 @@ def is_image(path: Path) -> bool:
 
 
 def is_kind(path: Path) -> bool:
-    """Whether a path is a folder of a user's, not a hidden one or one of a system."""
-    return path.is_dir() and path.name[0] != "." and path.name not in OF_SYSTEMS
+    """Whether a path is a folder of a user's, not a hidden one or one of a system. A link that
+    leads nowhere may be one: who lists it is told."""
+    of_user = path.name[0] != "." and path.name not in OF_SYSTEMS
+    return of_user and (path.is_dir() or nowhere(path) is not None)
 
 
 def form(name: str) -> str:

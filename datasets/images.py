@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from aexad.bench.base.errors import UserError
+from aexad.bench.base.refusals import not_fetched, of_system, refusal
 
 # Pillow knows many more and tells them by their content: PostScript would be run, for one.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
@@ -197,10 +198,12 @@ def decoded(path: Path, formats: Sequence[str] = FORMATS) -> tuple[Image.Image, 
     except Image.DecompressionBombError as error:  # raised from twice as many on
         raise _too_large(path, str(error)) from None
     except UnidentifiedImageError:
-        raise UserError(f"{path}: not an image that can be read ({', '.join(formats)}); replace "
-                        f"the file") from None
+        raise UserError(f"{path}: " + (not_fetched(path) or f"not an image that can be read "
+                                       f"({', '.join(formats)}); replace the file")) from None
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError,
             OverflowError, MemoryError, struct.error) as error:  # what PIL's parsers raise
+        if of_system(error):
+            raise refusal(error, path) from None
         reason = str(error) or type(error).__name__
         raise UserError(f"{path}: damaged image ({reason}); replace the file") from None
     return picture, frames

@@ -8,15 +8,19 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from aexad.bench.base.refusals import reading
+
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of numbers in a .npy file; FileNotFoundError, or ValueError for whatever is wrong.
+    """The array of numbers in a .npy file; FileNotFoundError, ValueError for whatever is wrong with
+    it, UserError for what the system refuses.
 
     It is mapped first, not read: a header can ask for any amount of memory, a mapping is refused
     where the file is shorter than that.
     """
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        with reading(path):
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(mapped, np.ndarray):
             mapped.close()
             raise ValueError("several arrays (.npz), expected one (.npy)")

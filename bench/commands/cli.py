@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from aexad.bench.base import streams
 from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.base.refusals import encodable, misnamed, refusal
 from aexad.bench.commands import config
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.parsers import COMMANDS
@@ -55,12 +58,23 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
     args, rest = everything.parse_known_args(words or ["--help"])
     if rest:  # argparse itself would point to the help of all commands
         commands[args.command].error(f"unrecognized arguments: {' '.join(rest)}")
+    _check_names(args)
     args.words, args.main = list(words), main  # main: `stress` runs commands
     if about_cells:
         config.remember(commands[first], args, before)
         if getattr(args, "json", False) and args.dry_run:
             raise UserError("--json: --dry-run answers in words; leave out one of them")
     return args
+
+
+def _check_names(args: argparse.Namespace) -> None:
+    """UserError for files and folders whose names could not be stored with the results, before
+    anything is computed. (Of images this is looked at one by one, where they are read.)"""
+    given = {f"--{name.replace('_', '-')} ": value for name, value in vars(args).items()}
+    given |= {f"{name}=": value for name, value in os.environ.items() if name.startswith("AEXAD_")}
+    for name, value in given.items():
+        if isinstance(value, (str, Path)) and not encodable(value):
+            raise misnamed(value, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,6 +101,9 @@ def _run(words: list[str]) -> int:
         print(f"\nstopped; what is finished is kept, and the same command continues: {COMMAND} "
               f"{shlex.join(words)}", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:  # what nobody below knew more of
+        print(f"error: {refusal(error)}", file=sys.stderr)
+        return 2
 
 
 def _unprinted(stdout: streams.Stream) -> int:

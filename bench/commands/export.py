@@ -9,7 +9,7 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.commands.parsers import EXPORTED
 from aexad.bench.commands.request import check_file, results_folder
 from aexad.bench.results.everything import everything
-from aexad.bench.results.store import Store, write_file
+from aexad.bench.results.store import Store, write_file, write_parquet
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if kind == "csv":
         write_file(out, lambda p: images.to_csv(p, index=False, lineterminator="\n"))
     else:
-        write_file(out, lambda p: images.to_parquet(p, index=False))
+        write_file(out, lambda p: write_parquet(p, images))
     cells = images["key"].nunique()
     print(f"written: {out} ({len(images)} rows, {cells} cells, {len(images.columns)} columns)")
     return 0

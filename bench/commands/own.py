@@ -135,7 +135,8 @@ def _one_cell(request: Request) -> Cell:
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Explain new images: maps, binary maps and overlays at their own size, scores."""
+    """Explain new images: maps, binary maps and overlays at their own size, scores. What can't be
+    explained is named and left out, and the status is 1."""
     from aexad.bench.figures.explained import write_new  # as above
 
     check_at_least_one("threads", args.threads)
@@ -144,8 +145,9 @@ def explain(args: argparse.Namespace) -> int:
     for folder in filter(Path.is_dir, args.inputs):
         if phrases := passed_over.below(folder, args.out):
             print(one_line(f"{folder}: not looked at: {', '.join(phrases)}"), file=sys.stderr)
-    write_new(found, args.model, known, args.weights and Path(args.weights), device(args.device),
-              args.threads, args.out)
-    print(f"written: {args.out}: maps, masks and overlays of {len(found)} images, scores.csv, "
-          f"scores.json", file=sys.stderr)
-    return 0
+    left_out = write_new(found, args.model, known, args.weights and Path(args.weights),
+                         device(args.device), args.threads, args.out)
+    count = f"{len(found.images) + len(found.left_out) - left_out} images"
+    print(f"written: {args.out}: maps, masks and overlays of {count}, scores.csv, scores.json"
+          + (f"; {left_out} left out, see above" if left_out else ""), file=sys.stderr)
+    return 1 if left_out else 0

@@ -4,6 +4,7 @@ overlays and scores of new images."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from aexad.bench.base.errors import UserError
 from aexad.bench.figures import overlays, stored
 from aexad.bench.measure import maps
 from aexad.bench.plan.cells import Cell
-from aexad.bench.plan.new_images import New
+from aexad.bench.plan.new_images import Found, New
 from aexad.bench.results import model
 from aexad.bench.results.store import write_file, write_json
 from aexad.bench.run import task
@@ -41,18 +43,38 @@ def write_overlays(cell: Cell, options: Options, folder: Path) -> int:
     return len(heatmaps)
 
 
-def write_new(found: list[New], folder: Path, known: model.Model, weights: Path | None,
-              device: str, threads: int, out: Path) -> None:
+def write_new(found: Found, folder: Path, known: model.Model, weights: Path | None,
+              device: str, threads: int, out: Path) -> int:
     """Explain new images with the model in `folder`, of which model.json says `known`, and write
     all that there is of each below `out`: maps/, masks/, overlays/ at the image's own size, and
-    scores.csv and scores.json, which says of which model they are."""
+    scores.csv and scores.json, which says of which model they are. Returns how many are left out,
+    as they can't be read or their maps are no numbers; that is said. UserError where all are."""
     task.repeatable(device, threads)
     rows: list[dict[str, Any]] = []
+    left_out: list[str] = []
+
+    def leave_out(reason: str) -> None:
+        left_out.append(reason)
+        print(f"left out: {reason}", file=sys.stderr)
+
+    for reason in found.left_out:
+        leave_out(reason)
     with threadpool_limits(threads):
         method = model.open_method(folder, known, weights, device)
-        for i in range(0, len(found), BATCH):
-            rows += _explained(method, known, found[i:i + BATCH], out)
-            print(f"{len(rows)} of {len(found)} images", file=sys.stderr)
+        try:
+            for batch in _batches(found.images, known, leave_out):
+                for row in _explained(method, known, batch, out, leave_out):
+                    rows.append(row)
+                print(f"{len(rows)} of {len(found.images)} images", file=sys.stderr)
+        finally:  # also after Ctrl-C: the maps that are there have their scores
+            if rows:
+                _write_scores(rows, folder, known, out)
+    if not rows:
+        raise UserError(left_out[0])
+    return len(left_out)
+
+
+def _write_scores(rows: list[dict[str, Any]], folder: Path, known: model.Model, out: Path) -> None:
     table = pd.DataFrame(rows)
     write_file(out / "scores.csv", lambda p: table.to_csv(p, index=False, lineterminator="\n"))
     write_json(out / "scores.json", {
@@ -60,28 +82,53 @@ def write_new(found: list[New], folder: Path, known: model.Model, weights: Path 
                   "binary_maps": model.RULE, "a": known.a}, "images": rows})
 
 
-def _explained(method: Any, known: model.Model, found: list[New], out: Path
-               ) -> list[dict[str, Any]]:
-    """Explain a few images and write what there is of each but the scores, which are returned."""
-    data = known.data
-    read = np.stack([read_image(new.path, data.size, data.image_interp, data.bits)[0]
-                     for new in found])
+def _batches(images: list[New], known: model.Model, leave_out: Callable[[str], None]
+             ) -> Iterator[list[tuple[New, np.ndarray]]]:
+    """The images that can be read, BATCH at a time, with their pixels at the working size."""
+    batch = []
+    for new in images:
+        try:
+            pixels, _ = read_image(new.path, known.data.size, known.data.image_interp,
+                                   known.data.bits)
+        except UserError as error:
+            leave_out(str(error))
+            continue
+        batch.append((new, pixels))
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _explained(method: Any, known: model.Model, batch: list[tuple[New, np.ndarray]], out: Path,
+               leave_out: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Explain a few images and write what there is of each but its row of the scores, which comes
+    back."""
+    found = [new for new, _ in batch]
+    read = np.stack([pixels for _, pixels in batch])
     _warn(read, found)
-    made = model.explain(method, read, [str(new.path) for new in found])
-    rows = []
+    made = model.explain(method, read, str(found[0].path))
+    numbers = np.isfinite(made.heatmaps).all(axis=(1, 2)) & np.isfinite(made.scores)
     for i, new in enumerate(found):
-        image = read_rgb(new.path, data.bits)
+        if not numbers[i]:
+            leave_out(f"{new.path}: the model gives values that are no numbers; train it again")
+            continue
+        try:
+            image = read_rgb(new.path, known.data.bits)
+        except UserError as error:  # gone since
+            leave_out(str(error))
+            continue
         heatmap = overlays.at_size(made.heatmaps[i], image.shape[:2])
         [threshold] = maps.thresholds(maps.mean_std(made.heatmaps[i]), [known.a], heatmap.dtype)
         binary = heatmap > threshold
         overlays.save_map(out / "maps" / f"{new.id}.npy", heatmap)
         overlays.save(out / "masks" / f"{new.id}.png", binary)
         overlays.save(out / "overlays" / f"{new.id}.png", overlays.overlay(image, heatmap))
-        rows.append({"id": new.id, "file": str(new.path), "width": image.shape[1],
-                     "height": image.shape[0], "score": float(made.scores[i]),
-                     "threshold": float(threshold), "share": float(binary.mean()),
-                     **{name: values[i].item() for name, values in made.extras.items()}})
-    return rows
+        yield {"id": new.id, "file": str(new.path), "width": image.shape[1],
+               "height": image.shape[0], "score": float(made.scores[i]),
+               "threshold": float(threshold), "share": float(binary.mean()),
+               **{name: values[i].item() for name, values in made.extras.items()}}
 
 
 def _warn(images: np.ndarray, found: list[New]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aexad.bench.base.errors import UserError
+from aexad.bench.base.refusals import encodable, files_below, misnamed, refusal
 from aexad.datasets.folder import EXTENSIONS, OF_SYSTEMS
 
 
@@ -18,27 +19,50 @@ class New:
     path: Path
 
 
-def find(inputs: list[Path], out: Path) -> list[New]:
+@dataclass(frozen=True)
+class Found:
+    """The images to explain, by name; and what can't be, with the reason, a line each: folders
+    that can't be read, names that can't be stored."""
+
+    images: list[New]
+    left_out: list[str]
+
+
+def find(inputs: list[Path], out: Path) -> Found:
     """The images given, and all images below the folders given, in their order by name; not those
-    below `out`, which a call before may have made. UserError where two have the same name."""
+    below `out`, which a call before may have made. UserError where two have the same name, or
+    where there is none."""
     found: dict[str, New] = {}
+    left_out: list[str] = []
     for given in inputs:
-        if not given.exists():
-            raise UserError(f"{given}: no such image or folder")
-        for new in _below(given, out.resolve()) if given.is_dir() else [New(given.stem, given)]:
-            if new.id in found:
+        below = _below(given, out.resolve(), left_out) if given.is_dir() else [_single(given)]
+        for new in below:
+            if not encodable(new.path):
+                left_out.append(str(misnamed(new.path)))
+            elif new.id in found:
                 raise UserError(f"{new.path}: the same name as {found[new.id].path}, their maps "
                                 f"would be one file; rename one, or explain them apart")
-            found[new.id] = new
+            else:
+                found[new.id] = new
     if not found:
-        raise UserError(f"{inputs[0]}: no images there ({', '.join(EXTENSIONS)})")
-    return list(found.values())
+        raise UserError(left_out[0] if left_out else
+                        f"{inputs[0]}: no images there ({', '.join(EXTENSIONS)})")
+    return Found(list(found.values()), left_out)
 
 
-def _below(folder: Path, out: Path) -> Iterator[New]:
-    for path in sorted(folder.rglob("*")):
+def _single(given: Path) -> New:
+    if not (given.exists() or given.is_symlink()):  # a link that leads nowhere: when it is read
+        raise UserError(f"{given}: no such image or folder")
+    return New(given.stem, given)
+
+
+def _below(folder: Path, out: Path, left_out: list[str]) -> Iterator[New]:
+    def refused(error: OSError) -> None:
+        left_out.append(str(refusal(error)))
+
+    for path in sorted(files_below(folder, refused)):
         inside = path.relative_to(folder)
-        if (path.suffix.lower() in EXTENSIONS and path.is_file()
+        if (path.suffix.lower() in EXTENSIONS
                 and not any(part[0] == "." or part in OF_SYSTEMS for part in inside.parts)
                 and out not in path.resolve().parents):
             yield New(inside.with_suffix("").as_posix(), path)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from aexad.bench.base.errors import UserError
+from aexad.bench.base.refusals import FULL, encodable, listed, misnamed, refusal
 from aexad.datasets import catalog, images as reader, passed_over
 from aexad.datasets.catalog import Dataset
 from aexad.datasets.category import LINKS
@@ -103,8 +104,7 @@ def arrange(images: Path, masks: Path, cache: Path, name: str) -> Path:
     of the normal ones in test/good, the others in train/good.
     """
     pairs = pair(images, masks)
-    files = [(str(p), s.st_size, s.st_mtime_ns) for both in pairs for p in both if p
-             for s in [p.stat()]]
+    files = [(str(p), *_stamp(p)) for both in pairs for p in both if p]
     key = hashlib.sha256(json.dumps([FORMAT, files]).encode()).hexdigest()[:16]
     place = cache.resolve() / LINKS / f"{name}-{key}"
     if place.exists():
@@ -125,9 +125,21 @@ def arrange(images: Path, masks: Path, cache: Path, name: str) -> Path:
     except OSError as error:
         shutil.rmtree(building, ignore_errors=True)
         if not place.exists():  # else another process was faster
-            raise UserError(f"{place}: cannot link the images there ({error.strerror}); free the "
-                            f"disk or set AEXAD_CACHE") from None
+            remedy = "free some space" if error.errno in FULL else "set AEXAD_CACHE to another disk"
+            raise UserError(f"{place}: cannot link the images there ({error.strerror}); {remedy}"
+                            ) from None
     return place
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file that is going to be read. UserError where that can't be."""
+    if not encodable(path.name):
+        raise misnamed(path)
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise refusal(error, path) from None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def pair(images: Path, masks: Path) -> list[tuple[Path, Path | None]]:
@@ -159,7 +171,7 @@ def _by_stem(option: str, folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"{option} {folder}: no such folder")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in listed(folder):
         if is_image(path):
             if (stem := form(path.stem)) in found:
                 raise UserError(f"{path}: {found[stem].name} has the same name with another "

@@ -19,6 +19,7 @@ from pyarrow import parquet
 
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.base.json_files import mismatch, read_object
+from aexad.bench.base.refusals import reading
 from aexad.bench.measure import regression
 from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.measure.regression import Entry
@@ -98,7 +99,8 @@ def load(path: Path) -> dict[str, Any]:
     """The content of the JSON file, which may be of before there were images. Raises UserError when
     it is none."""
     try:
-        content = read_object(path)
+        with reading(path):
+            content = read_object(path)
         wrong = mismatch(content, BASELINE)
         if wrong is None:
             return content
@@ -120,7 +122,9 @@ def images(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: has no rows per image, as it is older than these; {ANEW}")
     file = path.with_name(Path(named["file"]).name)
     try:
-        if hashlib.sha256(file.read_bytes()).hexdigest() != named["sha256"]:
+        with reading(file):
+            content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != named["sha256"]:
             raise ValueError("its sha256 is another")
         found = read_columns(file, (*KEYS, "key", *STORED, "used"), TEXTS)
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from pyarrow import ArrowException, parquet
 from pyarrow.types import is_boolean, is_floating, is_integer, is_large_string, is_string
 
 from aexad.bench.base.errors import UserError, first_line
+from aexad.bench.base.refusals import reading
 from aexad.bench.measure.names import METRIC_COLUMNS, used
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results.store import CELL, Store, done
@@ -83,7 +84,8 @@ def read_columns(path: Path, names: Sequence[str], texts: Sequence[str]) -> pd.D
     as texts. Raises one of UNREADABLE."""
     # Only plain columns are read: an edited file's schema can name any type of Arrow's and
     # pandas', and a little compressed page can hold any amount of memory.
-    with parquet.ParquetFile(path) as file:
+    # Opened here: the system's encoding of its name may be another than Arrow's, UTF-8.
+    with reading(path), open(path, "rb") as content, parquet.ParquetFile(content) as file:
         _check_columns(file)
         images = file.read(use_threads=False).to_pandas(ignore_metadata=True)
     missing = [name for name in names if name not in images]

@@ -18,6 +18,7 @@ from aexad import methods
 from aexad.bench.base import params, provenance
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.base.json_files import read_object
+from aexad.bench.base.refusals import reading
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results.store import Store, write_file, write_json
 from aexad.datasets.data_params import DataParams
@@ -123,7 +124,8 @@ def read(folder: Path) -> Model:
 def _json(path: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     try:
-        return read_object(path, LARGEST)
+        with reading(path):
+            return read_object(path, LARGEST)
     except FileNotFoundError:
         raise UserError(f"{path.parent}: no {FACTS} there, not a model folder; make one with fit"
                         ) from None
@@ -137,7 +139,8 @@ def open_method(folder: Path, model: Model, weights: Path | None, device: str) -
     speaks of, do not fit the method, or its pre-trained weights are others than in training."""
     path = folder / TENSORS
     try:
-        content = path.read_bytes()
+        with reading(path):
+            content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != model.sha256:
             raise UserError(f"{path}: not the file that {FACTS} speaks of (SHA-256); copy the "
                             f"model again")
@@ -165,15 +168,11 @@ def load_trained(method: Any, state: dict[str, torch.Tensor], path: Path, name: 
         raise UserError(f"{path}: not tensors of {name} (some are missing)")
 
 
-def explain(method: Any, images: np.ndarray, names: list[str]) -> Explanation:
-    """What the method says of images (N, H, W, 3) uint8. UserError where that is no number."""
+def explain(method: Any, images: np.ndarray, first: str) -> Explanation:
+    """What the method says of images (N, H, W, 3) uint8, of which `first` is the first one's name;
+    values may be no numbers. UserError where it fails."""
     try:
-        made = method.explain(images)
+        return method.explain(images)
     except (RuntimeError, IndexError, ValueError, TypeError) as error:
-        raise UserError(f"{names[0]}: the model can't explain it ({type(error).__name__}: "
+        raise UserError(f"{first}: the model can't explain it ({type(error).__name__}: "
                         f"{first_line(error, 'no message')[:120]})") from None
-    bad = ~np.isfinite(made.heatmaps).all(axis=(1, 2)) | ~np.isfinite(made.scores)
-    if bad.any():
-        raise UserError(f"{names[int(np.argmax(bad))]}: the model gives values that are no "
-                        f"numbers; train it again")
-    return made

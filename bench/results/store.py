@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
 
 from aexad.bench.base.errors import UserError, one_line
 from aexad.bench.base.files import neighbour, sweep
 from aexad.bench.base.json_files import read_object
+from aexad.bench.base.refusals import FULL, listed, nowhere, reading, refusal
 from aexad.bench.plan.cells import Cell, Fit
 from aexad.bench.results import shapes
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 FIT, CELL, HEATMAPS = "fit.json", "cell.json", "heatmaps.npy"
+UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # to a file system
 SHAPES = {FIT: shapes.FIT, CELL: shapes.CELL}
 
 
@@ -36,13 +37,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space",
-                  errno.EFBIG: "free some space"}.get(error.errno, "choose another --results")
+        remedy = "free some space" if error.errno in FULL else "choose another --results"
         raise UserError(f"{path}: cannot write ({error.strerror or error}); {remedy} and run the "
                         f"same command again, nothing finished is lost") from None
-    except SafetensorError as error:  # its own writer wraps the system's error in a text
-        raise UserError(f"{path}: cannot write ({error}); free some space and run the same "
-                        f"command again, nothing finished is lost") from None
 
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
@@ -61,9 +58,7 @@ def write_files(writers: dict[Path, Callable[[Path], None]]) -> None:
                 begun.append(path)
                 building = neighbour(path)
                 write(building)
-                building.chmod(0o644)  # safetensors makes its files readable by their owner alone
-                with open(building, "rb+") as file:
-                    os.fsync(file.fileno())
+                _sync(building)
         for path in writers:
             with writing(path):
                 os.replace(neighbour(path), path)
@@ -71,6 +66,24 @@ def write_files(writers: dict[Path, Callable[[Path], None]]) -> None:
         for path in begun:
             with writing(path):
                 neighbour(path).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Whole on the disk from now on, as far as that can be had: some network disks (CIFS, FUSE)
+    know no syncing, and what was written is there all the same."""
+    with open(path, "rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in UNKNOWN:
+                raise
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """A table without its index. The file is opened here: the system's encoding of its name may be
+    another than Arrow's, which is UTF-8."""
+    with open(path, "wb") as file:
+        table.to_parquet(file, index=False)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -85,10 +98,15 @@ def json_writer(content: dict[str, Any]) -> Callable[[Path], None]:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a file; None where there is none. A damaged one counts as not there, and is
-    said: what it stood for is made again."""
+    said: what it stood for is made again. UserError where there is one that can't be read for want
+    of permission, or a link to one that was not fetched: it may be whole."""
     try:
         return read_object(path)
-    except FileNotFoundError:
+    except PermissionError as error:
+        raise refusal(error, path) from None
+    except FileNotFoundError as error:
+        if nowhere(path):
+            raise refusal(error, path) from None
         return None
     except (OSError, ValueError) as error:
         _say_damaged(path, str(error))
@@ -115,6 +133,15 @@ def done(path: Path) -> dict[str, Any] | None:
 def _say_damaged(path: Path, reason: str) -> None:
     print(f"warning: {one_line(f'{path}: damaged ({reason})')}; it counts as not there",
           file=sys.stderr)
+
+
+def _below(folder: Path, depth: int, name: str) -> list[Path]:
+    """The files of a name that many folders below `folder`, sorted. UserError where a folder can't
+    be read: glob would say that nothing is stored."""
+    level = [folder]
+    for _ in range(depth):
+        level = [path for base in level for path in listed(base)]
+    return [path / name for path in level if os.path.lexists(path / name)]
 
 
 class Store:
@@ -161,7 +188,7 @@ class Store:
 
     def all_fits(self) -> Iterator[dict[str, Any]]:
         """fit.json of every finished fit."""
-        for path in sorted(self.root.glob(f"fits/*/{FIT}")):
+        for path in _below(self.root / "fits", 1, FIT):
             if info := done(path):
                 yield info
 
@@ -172,20 +199,23 @@ class Store:
         self.checkpoint(fit).unlink(missing_ok=True)
 
     def save_model(self, fit: Fit, state: dict[str, torch.Tensor]) -> None:
-        from safetensors.torch import save_file  # which needs torch: who reads numbers doesn't
+        from safetensors.torch import save  # which needs torch: who reads numbers doesn't
 
         self.guard()
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
-        write_file(self.fit_dir(fit) / "model.safetensors", lambda p: save_file(tensors, p))
+        # Not by its own writer, which makes files that only their owner can read, takes no name
+        # but UTF-8 and hides the system's error.
+        write_file(self.fit_dir(fit) / "model.safetensors", lambda p: p.write_bytes(save(tensors)))
 
     def load_model(self, fit: Fit) -> dict[str, torch.Tensor]:
-        from safetensors.torch import load_file  # as above
+        from safetensors.torch import load  # as above
 
         from aexad.methods.weights import LOAD_ERRORS
 
         path = self.fit_dir(fit) / "model.safetensors"
         try:
-            return load_file(path)
+            with reading(path):
+                return load(path.read_bytes())
         except LOAD_ERRORS as error:
             raise UserError(f"{path}: damaged model ({error}); delete its folder and run the same "
                             f"command again") from None
@@ -212,7 +242,7 @@ class Store:
 
     def all_cells(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """The folder and cell.json of every finished cell."""
-        for path in sorted(self.root.glob(f"cells/*/*/*/*/*/{CELL}")):
+        for path in _below(self.root / "cells", 5, CELL):
             if info := done(path):
                 yield path.parent, info
 
@@ -228,7 +258,7 @@ class Store:
                   heatmaps: np.ndarray | None = None) -> None:
         self.guard()
         folder = self.cell_dir(cell)
-        write_file(folder / "images.parquet", lambda p: images.to_parquet(p, index=False))
+        write_file(folder / "images.parquet", lambda p: write_parquet(p, images))
         if heatmaps is not None:
             def write(path: Path) -> None:
                 with open(path, "wb") as file:

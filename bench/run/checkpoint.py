@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from aexad.bench.base.refusals import reading
 from aexad.bench.results.store import write_file
 from aexad.methods.weights import LOAD_ERRORS
 
@@ -24,9 +25,11 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 def read(path: Path, device: torch.device) -> dict[str, Any] | None:
     """What was written; None where nothing is there, or something damaged: then the fit begins
-    anew, which is all that is lost."""
+    anew, which is all that is lost. UserError for one that is there and can't be read: it may be
+    hours of training."""
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
+        with reading(path):
+            saved = torch.load(path, map_location=device, weights_only=True)
         content = saved["content"]
         return content if saved["sha256"] == _sha256(content) else None
     except LOAD_ERRORS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,7 +13,6 @@ import torch
 from aexad.bench.base.errors import UserError
 from aexad.bench.plan.cells import all_cells
 from aexad.bench.plan.settings import Settings
-from aexad.bench.results import store
 from aexad.bench.results.store import Store, read_json, write_file, write_json
 
 from stored import info_of
@@ -85,12 +85,58 @@ def test_nan_never_enters_a_file(tmp_path):
     assert not (tmp_path / "x.json").exists()
 
 
-def test_full_disk_while_a_model_is_written(tmp_path, cell, monkeypatch):
-    def full(tensors, path):
-        path.write_bytes(b"half")
-        raise store.SafetensorError("I/O error: No space left on device (os error 28)")
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_disks_that_know_no_modes_and_no_syncing(tmp_path, cell, monkeypatch, number):
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    for name in ("chmod", "fchmod", "lchmod", "fsync", "utime"):
+        monkeypatch.setattr(os, name, refuse, raising=False)
+    kept = Store(tmp_path)
+    kept.check_writable()
+    kept.save_fit(cell.fit, {"a": torch.arange(3.0)}, {})
+    write_json(tmp_path / "x.json", {"a": 1})
+    assert kept.load_model(cell.fit)["a"].tolist() == [0, 1, 2]
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+
+
+def test_chmod_refused(tmp_path, cell, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    write_json(tmp_path / "x.json", {"a": 1})
+    Store(tmp_path).save_model(cell.fit, {"a": torch.zeros(1)})
+    assert "a" in Store(tmp_path).load_model(cell.fit)
+
+
+def test_a_disk_that_fails_to_sync_has_not_written(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UserError, match="x.json: cannot write .Input/output error"):
+        write_json(tmp_path / "x.json", {"a": 1})
+    assert os.listdir(tmp_path) == []
+
+
+def test_models_are_for_all_that_the_users_mask_lets(tmp_path, cell):
+    before = os.umask(0o027)
+    try:
+        Store(tmp_path).save_model(cell.fit, {"a": torch.zeros(1)})
+    finally:
+        os.umask(before)
+    [path] = tmp_path.rglob("model.safetensors")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_full_disk_while_a_model_is_written(tmp_path, cell, monkeypatch):
+    def full(path, content):
+        path.open("wb").write(content[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     kept = Store(tmp_path)
     with pytest.raises(UserError, match="model.safetensors: cannot write .*No space left"):
         kept.save_fit(cell.fit, {"a": torch.zeros(1)}, {})
