@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from aexad.bench.base.errors import UserError
+from aexad.bench.base.csv_files import read_text
+from aexad.bench.base.errors import UserError, first_line
 from aexad.datasets import folder
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.folder import EXTENSIONS, GOOD
@@ -86,23 +88,37 @@ def _folders(tree: Path, depth: int) -> Iterator[Path]:
 
 def _rows(choice: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
-        with open(choice, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise UserError(f"{choice}: expected the columns {','.join(COLUMNS)}")
-            for row in reader:
-                if None in row or None in row.values():
-                    raise UserError(f"{choice}, line {reader.line_num}: expected "
-                                    f"{len(COLUMNS)} fields")
-                yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{choice}: not a readable CSV file ({error})") from None
+        text, separator, before = read_text(choice)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        header = _fields(next(reader, []))
+        if tuple(name.lower() for name in header) != COLUMNS:
+            raise UserError(f"{choice}: expected the columns {','.join(COLUMNS)}, has "
+                            f"{','.join(header) or 'none'}")
+        for words in reader:
+            fields, line = _fields(words), before + reader.line_num
+            if not fields:  # as a spreadsheet's last rows are
+                continue
+            if len(words) < len(COLUMNS) or len(fields) > len(COLUMNS):
+                raise UserError(f"{choice}, line {line}: expected {len(COLUMNS)} fields")
+            yield line, dict.fromkeys(COLUMNS, "") | dict(zip(COLUMNS, fields))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{choice}: not a readable CSV file ({first_line(error)})") from None
+
+
+def _fields(words: list[str]) -> list[str]:
+    """The fields of a row up to its last that is not empty, without spaces around them."""
+    fields = [word.strip() for word in words]
+    while fields and not fields[-1]:
+        fields.pop()
+    return fields
 
 
 def _inside(bases: tuple[Path, ...], name: str, where: str) -> Path:
     """The image file `name` in the first of the folders that has it."""
     for base in bases:
         path = (base / name).resolve()
+        if not path.exists():
+            path = (base / name.replace("\\", "/")).resolve()  # written on Windows
         if path.is_relative_to(base.resolve()) and path.is_file():
             if path.suffix.lower() not in EXTENSIONS:
                 raise UserError(f"{where}: {name} is no image ({', '.join(EXTENSIONS)})")

@@ -295,6 +295,33 @@ def test_a_wrong_choice_is_named_by_its_line(kaggle, cracks, tmp_path, capsys, o
     assert not (tmp_path / "d" / "road").exists()
 
 
+@pytest.mark.parametrize("rewrite", [
+    lambda text: b"\xef\xbb\xbf" + text.replace(",", ";").replace("\n", "\r\n").encode(),
+    lambda text: text.replace(",", "\t").encode("utf-16"),
+    lambda text: ("sep=;\n" + text.replace(",", ";").replace("\n", ";;\n") + ";;;;;\n").encode(),
+    lambda text: text.replace("image,part", "Image, Part").replace("/", "\\").encode()])
+def test_a_choice_from_a_spreadsheet(kaggle, cracks, tmp_path, rewrite):
+    (tmp_path / "plain.csv").write_text(CHOICE)
+    (tmp_path / "excel.csv").write_bytes(rewrite(CHOICE))
+    for name in ("plain", "excel"):
+        assert fetch(tmp_path / name, "road", "--accept-licence", "--choice",
+                     str(tmp_path / f"{name}.csv")) == 0
+    files = [sorted(p.relative_to(tmp_path / name) for p in (tmp_path / name / "road").rglob("*"))
+             for name in ("plain", "excel")]
+    assert files[0] == files[1] and len(files[0]) > 5
+
+
+@pytest.mark.parametrize("content, said", [
+    ("image;part;kind;mask\ngrün.png;train;good;\n".encode("cp1252"), "not UTF-8 at byte 23; save"),
+    (b"sep=;\nimage;part;kind\n", "expected the columns image,part,kind,mask, has image,part,kin"),
+    (b"image;part;kind;mask\n\na.png;train;good;;x\n", "line 3: expected 4 fields"), (b"", "none")])
+def test_a_spreadsheet_that_is_no_choice(kaggle, cracks, tmp_path, capsys, content, said):
+    (tmp_path / "c.csv").write_bytes(content)
+    assert fetch(tmp_path / "d", "road", "--accept-licence", "--choice",
+                 str(tmp_path / "c.csv")) == 2
+    assert said in capsys.readouterr().err
+
+
 # -- weights --
 
 def test_weights_are_fetched_checked_and_used(tmp_path, monkeypatch, capsys):
