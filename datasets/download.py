@@ -12,12 +12,15 @@ import requests
 from tqdm import tqdm
 
 from aexad.bench.base.errors import UserError
+from aexad.bench.base.refusals import FULL
 
 MOST_BYTES = 64 * 2**30  # more than any of the datasets
 ATTEMPTS = 4  # in a row that bring nothing
 TIMEOUT = (20, 60)  # seconds to connect, and without a byte
 CHUNK = 2**16  # bytes; what a break may cost
 
+_CERTIFICATES = ("certificates are those of REQUESTS_CA_BUNDLE, else CURL_CA_BUNDLE, else the "
+                 "package certifi's; set these variables rightly, or unset them")
 _BREAKS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
@@ -45,8 +48,9 @@ def download(url: str, path: Path, sha256: str = "", *, most: int = MOST_BYTES,
     except requests.RequestException as error:
         raise UserError(f"{url}: {_brief(error)}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror or error}); free some space or "
-                        f"choose another place, the same command continues") from None
+        remedy = "free some space" if error.errno in FULL else "choose another place"
+        raise UserError(f"{path}: cannot write ({error.strerror or error}); {remedy}, the same "
+                        f"command continues") from None
 
 
 def file_sha256(path: Path) -> str:
@@ -86,7 +90,7 @@ def _transfer(url: str, part: Path, checked: bool, most: int) -> None:
         headers["Range"] = f"bytes={start}-"
         if tag and not checked:
             headers["If-Range"] = tag  # a changed file comes whole
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+    with _answer(url, headers) as answer:
         if answer.status_code == 416:  # nothing behind `start`
             if answer.headers.get("Content-Range") == f"bytes */{start}":
                 return
@@ -102,6 +106,23 @@ def _transfer(url: str, part: Path, checked: bool, most: int) -> None:
             raise UserError(f"{url}: the server continues elsewhere than at byte {start}; remove "
                             f"{part} and try again")
         _write(url, answer, part, start, most)
+
+
+def _answer(url: str, headers: dict[str, str]) -> requests.Response:
+    """What the server answers. UserError for what no second try changes: certificates that are
+    missing, unreadable or not trusted, and an address that is none."""
+    try:
+        return requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+    except requests.RequestException as error:
+        if "certificate" in str(error).lower():  # other faults of TLS may be breaks
+            raise UserError(f"{url}: no trusted connection ({_brief(error)}); {_CERTIFICATES}"
+                            ) from None
+        raise
+    except OSError as error:  # of the files that requests reads, before any connection
+        raise UserError(f"{url}: no trusted connection ({' '.join(str(error).split())[:200]}); "
+                        f"{_CERTIFICATES}") from None
+    except ValueError as error:  # urllib3's and the domain name's encoding
+        raise UserError(f"{url}: not an address ({_brief(error)})") from None
 
 
 def _write(url: str, answer: requests.Response, part: Path, start: int, most: int) -> None:

@@ -143,6 +143,40 @@ def test_a_refusal_is_said(site, tmp_path, status):
     assert len(site.requests) == 1
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("bundle", ["missing", "empty", "no certificates"])
+def test_certificates_that_are_none_are_not_a_full_disk(site, tmp_path, monkeypatch, variable,
+                                                        bundle):
+    path = tmp_path / "ca.pem"
+    if bundle != "missing":
+        path.write_text("" if bundle == "empty" else "hello")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(path))
+    url = site.url.replace("http:", "https:") + "/a.zip"
+    with pytest.raises(UserError) as caught:
+        download(url, tmp_path / "a.zip", pause=0)
+    said = str(caught.value)
+    assert said.startswith(f"{url}: no trusted connection (") and "CURL_CA_BUNDLE" in said
+    assert "write" not in said and "space" not in said
+
+
+@pytest.mark.parametrize("url", ["https://" + "a" * 80 + ".com/x", "http://[::1/x", "nonsense",
+                                 "http://127.0.0.1:99999999/x", "http://x y/z"])
+def test_addresses_that_are_none(tmp_path, url):
+    with pytest.raises(UserError, match="(?i)not an address|parse|invalid"):
+        download(url, tmp_path / "x", pause=0)
+
+
+def test_a_folder_without_permission_is_not_a_full_disk(site, tmp_path, monkeypatch):
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UserError, match="Permission denied.; choose another place"):
+        get(site, tmp_path)
+
+
 def test_no_server(tmp_path):
     with serving() as site:
         pass
