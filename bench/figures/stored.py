@@ -56,12 +56,12 @@ def method(cell: Cell, options: Options) -> Any:
 
 
 def heatmaps(cell: Cell, options: Options) -> np.ndarray | None:
-    """The heatmaps (N, S, S) float32 of a stored cell; made again where they were not kept, None
-    where they were made elsewhere."""
+    """The heatmaps (N, S, S) of a stored cell, float32, those made elsewhere also float64; made
+    again where they were not kept, None where they were made elsewhere."""
     path, side = options.store.cell_dir(cell) / HEATMAPS, cell.fit.data.size
     try:
         maps = read_npy(path)
-        if maps.dtype == np.float32 and maps.shape[1:] == (side, side):
+        if maps.dtype in (np.float32, np.float64) and maps.shape[1:] == (side, side):
             return maps
         reason = f"{maps.dtype} {maps.shape}"
     except FileNotFoundError:

@@ -9,6 +9,7 @@ with a file is a UserError that names it.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,14 +17,19 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from aexad.bench.base.csv_files import read_text
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.npy import read_npy
+from aexad.bench.base.refusals import files_below
+from aexad.bench.results import deep_tiff
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.folder import GOOD, form
 from aexad.datasets.images import decoded
 
 EXTENSIONS = (".npy", ".tiff", ".tif", ".png")
 SCORES = "scores.csv"
+LARGEST = 1e100  # of a pixel; the sum of the squares of a test set is a float64
+BITS_PER_SAMPLE, SAMPLE_FORMAT = 258, 339  # TIFF's tags
 RULES = {"max": np.max, "mean": np.mean, "sum": np.sum}  # score of an image from its map
 
 
@@ -43,7 +49,7 @@ def find(folder: Path, dataset: str, keys: Sequence[str]) -> tuple[list[Path], i
     """The file of each image's map, and how many further maps lie there. UserError where one is
     missing, or where two have its name."""
     wanted, found, extra = {form(key): key for key in keys}, {}, 0
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS):
+    for path in sorted(p for p in files_below(folder) if p.suffix.lower() in EXTENSIONS):
         key = wanted.get(form(_key(path.relative_to(folder), dataset)))
         if key is None:
             extra += 1
@@ -68,19 +74,36 @@ def _key(path: Path, dataset: str) -> str:
 
 
 def read_map(path: Path) -> np.ndarray:
-    """One map (height, width) float32, higher = more anomalous."""
+    """One map (height, width), higher = more anomalous: float32, or float64 where float32 does not
+    hold every value of the file's."""
     values = _array(path) if path.suffix.lower() == ".npy" else _picture(path)
     if values.ndim != 2 or 0 in values.shape:
         raise UserError(f"{path}: shape {values.shape}; expected one map (height, width)")
     if values.dtype.kind not in "fiub":
         raise UserError(f"{path}: {values.dtype} values; expected floats")
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
-    bad = np.count_nonzero(~np.isfinite(values))
-    if bad:
-        raise UserError(f"{path}: {bad} pixels are NaN or infinite as 32-bit floats; every pixel "
-                        f"needs a number")
-    return values
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 1:
+        raise _coarse(path, str(values.dtype))
+    low, high = values.min(), values.max()  # of which a NaN is one
+    if not -LARGEST <= float(low) <= float(high) <= LARGEST:
+        bad = np.count_nonzero(~np.isfinite(values) | (abs(values.astype(float)) > LARGEST))
+        raise UserError(f"{path}: {bad} pixels are NaN or infinite, or beyond {LARGEST:g}; every "
+                        f"pixel needs a number")
+    return _held(path, values)
+
+
+def _held(path: Path, values: np.ndarray) -> np.ndarray:
+    """The same numbers as float32, or else as float64; UserError where neither holds them."""
+    for kind in (np.float32, np.float64):
+        if values.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                fits = np.array_equal(values.astype(kind), values)
+        else:  # whole numbers up to that of which float has all
+            most = max(abs(int(values.min())), abs(int(values.max())))
+            fits = most <= 2 ** (np.finfo(kind).nmant + 1)
+        if fits:
+            return values.astype(kind)
+    raise UserError(f"{path}: {values.dtype} values that no 64-bit float holds; write the map as "
+                    f"float64")
 
 
 def _array(path: Path) -> np.ndarray:
@@ -92,28 +115,55 @@ def _array(path: Path) -> np.ndarray:
 
 
 def _picture(path: Path) -> np.ndarray:
-    picture, frames = decoded(path, ("PNG", "TIFF"))
+    try:
+        picture, frames = decoded(path, ("PNG", "TIFF"))
+    except UserError:
+        found = deep_tiff.read(path)  # of number types that Pillow doesn't know
+        if found is None:
+            raise
+        return found
     if frames > 1:
         raise UserError(f"{path}: {frames} pages; expected one map")
     if not picture.mode.startswith(("I", "F")):
-        raise UserError(f"{path}: {picture.mode} pixels of 8 bits are too coarse for exact "
-                        f"metrics; write 16-bit grey PNG, 32-bit float TIFF or .npy")
-    return np.asarray(picture)
+        raise _coarse(path, picture.mode)
+    values, tags = np.asarray(picture), getattr(picture, "tag_v2", {})
+    unsigned = tags.get(SAMPLE_FORMAT, (1,)) == (1,) and tags.get(BITS_PER_SAMPLE) == (32,)
+    return values.view(np.uint32) if unsigned else values  # which Pillow takes for signed
+
+
+def _coarse(path: Path, kind: str) -> UserError:
+    return UserError(f"{path}: {kind} pixels of 8 bits are too coarse for exact metrics; write "
+                     f"16-bit grey PNG, float TIFF or .npy of floats")
 
 
 def to_size(values: np.ndarray, size: int) -> np.ndarray:
-    """(height, width) -> (size, size) float32: bilinear, over the area of a new pixel where the
-    map shrinks; unchanged where it has that size."""
+    """(height, width) -> (size, size), of the same type, float32 or float64: bilinear, over the
+    area of a new pixel where the map shrinks; unchanged where it has that size."""
     if values.shape == (size, size):
         return values
+    if values.dtype == np.float64:  # which Pillow would cut to float32
+        height, width = values.shape
+        return _shares(height, size) @ values @ _shares(width, size).T
     resized = Image.fromarray(values).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized)
+
+
+def _shares(old: int, new: int) -> np.ndarray:
+    """(new, old) float64: what each old pixel of a line gives to a new one, by a triangle as wide
+    as two pixels, old or new, whichever are larger, around the new one's centre."""
+    scale = old / new
+    centres = (np.arange(new)[:, None] + 0.5) * scale
+    shares = np.maximum(1 - abs(np.arange(old) + 0.5 - centres) / max(scale, 1), 0)
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 def read_scores(path: Path) -> dict[str, float]:
     """id -> score, from a CSV file with these two columns; ids as `evaluate --list` prints them."""
     try:
-        table = pd.read_csv(path, dtype={"id": str})
+        text, separator, _ = read_text(path)
+        comma = "," if separator == ";" else "."  # as spreadsheets write numbers with it
+        table = pd.read_csv(io.StringIO(text), sep=separator, decimal=comma, dtype={"id": str},
+                            float_precision="round_trip")
     except (OSError, ValueError) as error:  # what pandas cannot parse are ValueErrors
         raise UserError(f"{path}: cannot be read ({str(error).strip()}); expected CSV with the "
                         f"columns id and score") from None

@@ -44,6 +44,24 @@ def evaluate(root: Path, results: Path, folder: Path, name: str, *words: str) ->
     return run(root, results, str(folder), "--name", name, *words, table="evaluate")
 
 
+def test_the_order_of_float64_maps_counts(root, tmp_path):
+    """Maps that are one number as float32, with all anomalous pixels on top."""
+    from PIL import Image
+    results = tmp_path / "r"
+    for name in NAMES:
+        mask = root / "mvtec/bottle/ground_truth" / f"{name}_mask.png"
+        marked = np.asarray(Image.open(mask)) > 0 if mask.exists() else np.zeros((64, 64), bool)
+        noise = np.random.default_rng(1).random((64, 64))
+        path = tmp_path / "maps" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, 0.5 + (marked + noise / 2) * 1e-13)
+    assert evaluate(root, results, tmp_path / "maps", "fine", *BOTTLE, "--set", "data.size=64",
+                    "--keep-maps") == 0
+    assert (images(results, "fine").query("label == 1").auc == 1).all()
+    [kept] = results.rglob("heatmaps.npy")
+    assert np.load(kept).dtype == np.float64
+
+
 def test_our_own_maps_evaluated_give_our_own_numbers(root, tmp_path, capsys):
     results = tmp_path / "r"
     assert run(root, results, *BOTTLE, "--methods", "ae_xad", "--keep-maps", table="table2") == 0

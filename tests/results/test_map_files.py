@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -34,9 +35,67 @@ def test_every_format_gives_its_values(tmp_path, name, values):
     assert read.dtype == np.float32 and np.array_equal(read, values.astype(np.float32))
 
 
+FINE = 0.5 + RAMP.astype(np.float64) * 1e-12  # one number as float32
+WHOLE = 2**31 + RAMP.astype(np.float64).round() * 3
+
+
+@pytest.mark.parametrize("name, values, kind", [
+    ("a.npy", FINE, np.float64), ("a.npy", FINE.astype(">f8"), np.float64),
+    ("a.npy", np.asfortranarray(FINE), np.float64), ("a.npy", FINE * 1e60, np.float64),
+    ("a.npy", FINE * 1e-60, np.float64), ("a.npy", FINE.astype(np.longdouble), np.float64),
+    ("a.npy", WHOLE.astype(np.int64), np.float64), ("a.npy", WHOLE.astype(np.uint32), np.float64),
+    ("a.npy", RAMP.astype(np.float16), np.float32), ("a.npy", RAMP.astype(">f4"), np.float32),
+    ("a.npy", (RAMP * 1000).astype(np.int64), np.float32),
+    ("a.tiff", FINE, np.float64), ("a.tif", FINE.astype(">f8"), np.float64),
+    ("a.tif", RAMP.astype(np.float16), np.float32), ("a.tif", WHOLE.astype(np.uint32), np.float64),
+    ("a.tif", WHOLE.astype(">u4"), np.float64), ("a.tif", WHOLE.astype(np.uint64), np.float64),
+    ("a.tif", -WHOLE.astype(np.int64), np.float64)])
+def test_a_map_keeps_the_precision_of_its_file(tmp_path, name, values, kind):
+    path = tmp_path / name
+    if name == "a.npy":
+        np.save(path, values)
+    else:
+        order = ">" if values.dtype.byteorder == ">" else "<"
+        tifffile.imwrite(path, values, byteorder=order, compression="zlib")
+    read = map_files.read_map(path)
+    assert read.dtype == kind and read.dtype.isnative and np.array_equal(read, values)
+    size = map_files.to_size(read, 6)
+    assert size.dtype == kind and size.shape == (6, 6)
+
+
+def test_float64_maps_are_resized_as_float64(tmp_path):
+    values = FINE[:, :7]
+    for side in (3, 5, 13):
+        wanted = torch.nn.functional.interpolate(torch.from_numpy(values)[None, None], (side, side),
+                                                 mode="bilinear", antialias=True)[0, 0].numpy()
+        resized = map_files.to_size(values, side)
+        np.testing.assert_allclose(resized, wanted, rtol=1e-15)
+        assert len(np.unique(resized.round(15))) > side  # float32 would leave one
+
+
+def test_tiffs_of_wide_numbers_that_are_no_maps(tmp_path):
+    wide = FINE.repeat(9, 0)
+    tifffile.imwrite(tmp_path / "two.tif", np.stack([wide, wide]), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "rgb.tif", np.stack([wide] * 3, -1), photometric="rgb")
+    tifffile.imwrite(tmp_path / "complex.tif", wide.astype(complex))
+    tifffile.imwrite(tmp_path / "nan.tif", np.where(wide > 0.5, wide, np.nan))
+    tifffile.imwrite(tmp_path / "cut.tif", wide, compression="zlib")
+    whole = (tmp_path / "cut.tif").read_bytes()
+    at = whole.index(b"\x78")
+    (tmp_path / "cut.tif").write_bytes(whole[:at] + bytes(40) + whole[at + 40:])
+    for name, said in (("two", "2 pages"), ("rgb", "shape"), ("complex", "not an image"),
+                       ("nan", "pixels are NaN"), ("cut", "cannot be read")):
+        with pytest.raises(UserError, match=rf"{name}.tif: .*{said}"):
+            map_files.read_map(tmp_path / f"{name}.tif")
+
+
 @pytest.mark.parametrize("name, values, message", [
     ("a.npy", np.where(RAMP > 6, np.nan, RAMP), "5 pixels are NaN or infinite"),
-    ("a.npy", RAMP.astype(np.float64) * 1e39, "45 pixels are NaN or infinite as 32-bit"),
+    ("a.npy", RAMP.astype(np.float64) * 1e100, "40 pixels are NaN or infinite, or beyond 1e+100"),
+    ("a.npy", RAMP.astype(np.uint8), "uint8 pixels of 8 bits are too coarse"),
+    ("a.npy", RAMP.astype(np.int8), "int8 pixels of 8 bits are too coarse"),
+    ("a.npy", RAMP.astype(np.int64) + 2**60, "int64 values that no 64-bit float holds"),
+    ("a.npy", RAMP + np.longdouble(2)**-60, f"{np.dtype(np.longdouble)} values that no 64-bit"),
     ("a.npy", np.zeros((1, 6, 8)), "shape (1, 6, 8); expected one map (height, width)"),
     ("a.npy", np.zeros((0, 8)), "shape (0, 8)"),
     ("a.npy", RAMP.astype(complex), "complex128 values; expected floats"),
@@ -122,6 +181,15 @@ def test_scores_that_are_none(tmp_path, text, message):
     with pytest.raises(UserError) as error:
         map_files.read_scores(path)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [
+    "\ufeffid;score\r\ngood/000;-3\r\n001;0,5\r\n".encode(),
+    "id\tscore\r\ngood/000\t-3\r\n001\t0.5\r\n".encode("utf-16"),
+    b"sep=;\nscore;id\n0.5;001\n-3;good/000\n"])
+def test_scores_from_a_spreadsheet(tmp_path, content):
+    (tmp_path / "scores.csv").write_bytes(content)
+    assert map_files.read_scores(tmp_path / "scores.csv") == {"001": 0.5, "good/000": -3.0}
 
 
 def test_scores_are_exact(tmp_path):
