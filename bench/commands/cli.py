@@ -70,11 +70,12 @@ def understand(words: Sequence[str]) -> argparse.Namespace:
 def _check_names(args: argparse.Namespace) -> None:
     """UserError for files and folders whose names could not be stored with the results, before
     anything is computed. (Of images this is looked at one by one, where they are read.)"""
-    given = {f"--{name.replace('_', '-')} ": value for name, value in vars(args).items()}
-    given |= {f"{name}=": value for name, value in os.environ.items() if name.startswith("AEXAD_")}
-    for name, value in given.items():
+    for value in vars(args).values():
         if isinstance(value, (str, Path)) and not encodable(value):
-            raise misnamed(value, name)
+            raise misnamed(value)
+    for name, value in os.environ.items():
+        if name.startswith("AEXAD_") and not encodable(value):
+            raise misnamed(value, f"{name}=")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

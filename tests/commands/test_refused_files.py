@@ -174,7 +174,7 @@ def test_names_of_another_encoding_are_refused_before_training(category, root, t
 def test_options_of_another_encoding(kept, tmp_path, capsys, untrained, words):
     given = ["--data", str(kept / "plates"), "--results", str(tmp_path / "r")]
     assert cli.main(["run", *given, *TINY, "--methods", "ae_xad", *words]) == 2
-    assert rf"{words[0]} caf\xe9: the name is not UTF-8" in refused(capsys)
+    assert r"error: caf\xe9: the name is not UTF-8" in refused(capsys)
 
 
 def test_a_place_of_another_encoding_in_the_environment(kept, capsys, untrained, monkeypatch):
