@@ -57,9 +57,11 @@ def reading(path: Path) -> Iterator[None]:
 
 def of_system(error: BaseException) -> bool:
     """Whether the system refused: its errors have a number, but for those that safetensors passes
-    on; what Pillow and others say of a file's content in an OSError has none."""
+    on; what Pillow and others say of a file's content in an OSError has none, or EINVAL, where a
+    damaged file sent its reader to before its beginning."""
     return isinstance(error, OSError) and (
-        error.errno is not None or isinstance(error, (PermissionError, FileNotFoundError)))
+        error.errno not in (None, errno.EINVAL)
+        or isinstance(error, (PermissionError, FileNotFoundError)))
 
 
 def nowhere(path: Path) -> Path | None:

@@ -112,6 +112,14 @@ def test_unreadable_files_are_one_line_and_run_nothing(tmp_path, monkeypatch, co
     assert "\n" not in str(caught.value) and not Path("evil-was-here").exists()
 
 
+@pytest.mark.parametrize("size", [100, 5000, 1_000_000])
+def test_a_file_cut_short_is_not_told_as_refused(tmp_path, resnet18, size):
+    torch.save(resnet18, tmp_path / "w.pth")
+    (tmp_path / "w.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:size])
+    with pytest.raises(UserError, match=r"w\.pth: not a readable weights file"):
+        read_state(tmp_path / "w.pth")
+
+
 def test_not_a_state_dict(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "w.pth")
     with pytest.raises(UserError, match="not a state dict"):
