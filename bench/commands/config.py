@@ -8,7 +8,6 @@ and choices that hold on the command line, which wins.
 from __future__ import annotations
 
 import argparse
-import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -152,8 +151,7 @@ def _as_words(given: dict[str, Any], known: dict[str, argparse.Action]) -> Itera
 
 
 def beside(request: Request, command: str) -> dict[str, str]:
-    """{"toml": text of the experiment} that `command` runs again; {} where an option is no text
-    that a file can hold, such as a path of other bytes than UTF-8. With the protocol, and the
+    """{"toml": text of the experiment} that `command` runs again. With the protocol, and the
     embedded suite, that were taken as nothing else was said: elsewhere others would be."""
     import tomli_w
 
@@ -167,10 +165,4 @@ def beside(request: Request, command: str) -> dict[str, str]:
     text = (f"# Run again by: {COMMAND} {command} --config FILE\n"
             f"# What is not here was not given; paths are relative to where the command is run.\n"
             + tomli_w.dumps(given))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        print("note: an option is not UTF-8, so that no TOML file can hold it; none is written",
-              file=sys.stderr)
-        return {}
     return {"toml": text}

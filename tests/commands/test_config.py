@@ -214,12 +214,12 @@ def test_one_of_tables_is_for_its_own_command(root, tmp_path):
         assert ("emissions" in tomllib.loads(path.read_text())) == (name == "table5")
 
 
-def test_an_option_that_is_no_text_is_said(root, tmp_path, capsys):
-    results = tmp_path / "r"
-    assert run(root, results, "--categories", "mvtec/bottle", "--methods", "ae_xad", "--note",
-               "caf\udce9", table="table2") == 0
-    assert "no TOML file can hold it" in capsys.readouterr().err
-    assert {p.suffix for p in (results / "tables").iterdir()} == {".md", ".tex", ".csv"}
+def test_an_option_that_no_file_can_hold_is_refused_before_anything_runs(root, tmp_path, capsys):
+    assert run(root, tmp_path / "r", "--categories", "mvtec/bottle", "--note", "caf\udce9",
+               table="table2") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: caf\\xe9: the name is not UTF-8")
+    assert not (tmp_path / "r").exists()
 
 
 def test_nothing_is_read_that_a_wrong_line_names(tmp_path, capsys):
