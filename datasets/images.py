@@ -53,11 +53,16 @@ def narrow(images: np.ndarray) -> np.ndarray:
     return (high < 64) | (high - low < NOISE)
 
 
+def narrow_range(image: np.ndarray, path: Path) -> str:
+    """What narrow images do, of which `image`, of the file at `path`, is one."""
+    return (f"use a small part of their range ({path}: {image.min()} to {image.max()} of 255, as "
+            f"it is read)")
+
+
 def narrow_note(images: np.ndarray, path: Path) -> str:
     """What to say of `images`, of which all are narrow and the first is the file at `path`."""
-    low, high = int(images[0].min()), int(images[0].max())
-    said = f"use a small part of their range ({path}: {low} to {high} of 255, as it is read)"
-    if high < 64 and is_deep(path):
+    said = narrow_range(images[0], path)
+    if images[0].max() < 64 and is_deep(path):
         used = 8 + int(images.max()).bit_length()
         return f"{said}; for data of {used} bits in files of 16 pass --set data.bits={used}"
     return f"{said}; scale their values up if the cameras' white is no more than that"

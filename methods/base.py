@@ -69,6 +69,13 @@ class Explanation:
     extras: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+def finite(explanation: Explanation) -> np.ndarray:
+    """(N,) bool: of which images all that is said is numbers."""
+    numbers: np.ndarray = (np.isfinite(explanation.heatmaps).all(axis=(1, 2))
+                           & np.isfinite(explanation.scores))
+    return numbers
+
+
 class TrainingDiverged(RuntimeError):
     """The loss is not finite any more."""
 

@@ -21,7 +21,8 @@ from aexad.bench.results import model
 from aexad.bench.results.store import write_file, write_json
 from aexad.bench.run import task
 from aexad.bench.run.job import Options
-from aexad.datasets.images import narrow, read_image, read_rgb
+from aexad.datasets.images import narrow, narrow_range, read_image, read_rgb
+from aexad.methods.base import finite
 
 BATCH = 64  # images read at a time; a multiple of what methods explain at a time, so that the
 #             images of a folder get the same maps in parts as at once
@@ -109,7 +110,7 @@ def _explained(method: Any, known: model.Model, batch: list[tuple[New, np.ndarra
     read = np.stack([pixels for _, pixels in batch])
     _warn(read, found)
     made = model.explain(method, read, str(found[0].path))
-    numbers = np.isfinite(made.heatmaps).all(axis=(1, 2)) & np.isfinite(made.scores)
+    numbers = finite(made)
     for i, new in enumerate(found):
         if not numbers[i]:
             leave_out(f"{new.path}: the model gives values that are no numbers; train it again")
@@ -135,7 +136,6 @@ def _warn(images: np.ndarray, found: list[New]) -> None:
     """Say that images are nearly black or without contrast as they are read."""
     few = np.flatnonzero(narrow(images))
     if len(few):
-        low, high = int(images[few[0]].min()), int(images[few[0]].max())
-        print(f"warning: {len(few)} images use a small part of their range ({found[few[0]].path}: "
-              f"{low} to {high} of 255, as it is read); scale their values as those of the images "
-              f"that trained", file=sys.stderr)
+        said = narrow_range(images[few[0]], found[few[0]].path)
+        print(f"warning: {len(few)} images {said}; scale their values as those of the images that "
+              f"trained", file=sys.stderr)

@@ -29,7 +29,7 @@ from aexad.bench.run.job import Job, Options
 from aexad.datasets.category import Category, Split, split, vanished_note
 from aexad.datasets.folder import GOOD
 from aexad.methods import memory
-from aexad.methods.base import Context, TrainingSet
+from aexad.methods.base import Context, TrainingSet, finite
 from aexad.methods.weights import Weights
 
 
@@ -226,7 +226,7 @@ def _check(explanation: Any, shape: tuple[int, ...]) -> None:
     if explanation.heatmaps.shape != shape or len(explanation.scores) != shape[0]:
         raise ValueError(f"explain returned heatmaps {explanation.heatmaps.shape} and "
                          f"{len(explanation.scores)} scores for images {shape}")
-    bad = ~np.isfinite(explanation.heatmaps).all(axis=(1, 2)) | ~np.isfinite(explanation.scores)
+    bad = ~finite(explanation)
     if bad.any():
         raise ValueError(f"explain returned NaN or infinite values for {bad.sum()} images")
 
