@@ -136,8 +136,12 @@ def is_image(path: Path) -> bool:
 def is_kind(path: Path) -> bool:
     """Whether a path is a folder of a user's, not a hidden one or one of a system. A link that
     leads nowhere may be one: who lists it is told."""
-    of_user = path.name[0] != "." and path.name not in OF_SYSTEMS
-    return of_user and (path.is_dir() or nowhere(path) is not None)
+    return of_user(path.name) and (path.is_dir() or nowhere(path) is not None)
+
+
+def of_user(name: str) -> bool:
+    """Whether a folder's name is a user's, not a hidden one or one of a system."""
+    return name[0] != "." and name not in OF_SYSTEMS
 
 
 def form(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.refusals import encodable, files_below, misnamed, refusal
-from aexad.datasets.folder import EXTENSIONS, OF_SYSTEMS
+from aexad.datasets.folder import EXTENSIONS, is_image, of_user
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ def _below(folder: Path, out: Path, left_out: list[str]) -> Iterator[New]:
 
     for path in sorted(files_below(folder, refused)):
         inside = path.relative_to(folder)
-        if (path.suffix.lower() in EXTENSIONS
-                and not any(part[0] == "." or part in OF_SYSTEMS for part in inside.parts)
+        if (is_image(path) and all(map(of_user, inside.parts[:-1]))
                 and out not in path.resolve().parents):
             yield New(inside.with_suffix("").as_posix(), path)
