@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-import pandas as pd
 from tabulate import tabulate
 
 from aexad.bench.commands import as_json
@@ -20,24 +20,22 @@ def run(args: argparse.Namespace) -> int:
     store, library = request.options.store, request.options.library
     found = {definition.name: records(table_cells(request, definition)[0], store, library)
              for definition in TABLES.values()}
+    tables = json_shapes.status(found)
     if args.json:
-        as_json.show(request, {"tables": json_shapes.status(found)})
+        as_json.show(request, {"tables": tables})
     else:
-        _print(request, found)
+        _print(request, tables)
     return 0
 
 
-def _print(request: Request, found: dict[str, pd.DataFrame]) -> None:
-    lines, reasons = [], []
-    for name, of_table in found.items():
-        counts = of_table.groupby(["method", "status"], sort=False).size().unstack(fill_value=0)
-        for method, row in counts.iterrows():
-            lines.append({"table": name, "method": method, **row.to_dict()})
-        reasons += [f"{r.status}: {r.dataset}/{r.category} {r.method} seed {r.seed}: {r.reason}"
-                    for r in of_table.itertuples()
-                    if r.status == "failed" or "interrupted" in r.reason]
-    order = ("table", "method", "done", "missing", "failed", "skipped", "no data")
+def _print(request: Request, tables: list[dict[str, Any]]) -> None:
+    order = ("done", "missing", "failed", "skipped", "no data")
+    lines = [[table["name"], method, *(counts[status] for status in order)]
+             for table in tables for method, counts in table["counts"].items()]
+    reasons = ["{status}: {dataset}/{category} {method} seed {seed}: {reason}".format(**cell)
+               for table in tables for cell in table["cells"]
+               if cell["status"] == "failed" or "interrupted" in cell["reason"]]
     print(f"protocol {request.settings.protocol}, results in {request.options.results}, data in "
           f"{request.looked_in}" + (" (none: embedded suite)" if request.embedded else ""))
-    print(tabulate([[line.get(k, 0) for k in order] for line in lines], order))
+    print(tabulate(lines, ("table", "method", *order)))
     print("\n".join(dict.fromkeys(reasons)))
