@@ -24,3 +24,15 @@ def csv(results: Path, stem: str = "table1-smoke") -> pd.DataFrame:
 def heatmaps(results: Path) -> dict[str, np.ndarray]:
     return {str(p.parent.relative_to(results)): np.load(p)
             for p in sorted(results.rglob("heatmaps.npy"))}
+
+
+def explain(folder: Path, out: Path, *inputs: Path) -> int:
+    """Explain new images by the model in `folder`."""
+    return cli.main(["explain", str(folder), *map(str, inputs), "--out", str(out),
+                     "--device", "cpu", "--threads", "1"])
+
+
+def refused(capsys) -> str:
+    """The one line that says why a command was refused."""
+    [line] = [li for li in capsys.readouterr().err.splitlines() if li.startswith("error: ")]
+    return line

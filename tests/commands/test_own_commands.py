@@ -23,7 +23,7 @@ from aexad.bench.run import task
 from aexad.bench.run.job import Job
 
 from conftest import make_category
-from running import TINY
+from running import TINY, explain, refused
 
 METHODS = ("ae_xad", "fcdd", "bgad")
 ANOMALOUS, TESTED = 4, 7  # of 2 x 5 and 3 normal images; 2 x 3 anomalies train
@@ -31,16 +31,6 @@ ANOMALOUS, TESTED = 4, 7  # of 2 x 5 and 3 normal images; 2 x 3 anomalies train
 
 def run(place: Path, results: Path, *words: str, command: str = "run") -> int:
     return cli.main([command, "--data", str(place), "--results", str(results), *TINY, *words])
-
-
-def explain(folder: Path, out: Path, *inputs: Path) -> int:
-    return cli.main(["explain", str(folder), *map(str, inputs), "--out", str(out),
-                     "--device", "cpu", "--threads", "1"])
-
-
-def refused(capsys) -> str:
-    [line] = [li for li in capsys.readouterr().err.splitlines() if li.startswith("error: ")]
-    return line
 
 
 def cell_of(results: Path, method: str) -> Path:

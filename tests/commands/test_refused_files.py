@@ -22,7 +22,7 @@ from aexad.bench.results import model
 from aexad.bench.run import task
 
 from conftest import make_category
-from running import BOTTLE, TINY, run as table
+from running import BOTTLE, TINY, explain, refused, run as table
 
 LATIN = os.fsdecode(b"caf\xe9")
 CLOSED = """
@@ -42,16 +42,6 @@ for path, words in json.loads(sys.argv[1]):
 def run(place: Path, results: Path, *words: str, command: str = "run") -> int:
     return cli.main([command, "--data", str(place), "--results", str(results), *TINY,
                      "--methods", "ae_xad", *words])
-
-
-def explain(folder: Path, out: Path, *inputs: Path) -> int:
-    return cli.main(["explain", str(folder), *map(str, inputs), "--out", str(out),
-                     "--device", "cpu", "--threads", "1"])
-
-
-def refused(capsys) -> str:
-    [line] = [li for li in capsys.readouterr().err.splitlines() if li.startswith("error: ")]
-    return line
 
 
 @pytest.fixture

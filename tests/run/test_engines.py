@@ -27,7 +27,7 @@ from aexad.bench.run.job import Job, Options, Outcome
 from aexad.bench.run.schedule import Schedule
 
 from conftest import make_category
-from running import BOTTLE, TINY, run
+from running import BOTTLE, TINY, refused, run
 
 TWO = ("--categories", "bottle,pill")
 TABLE = "tables/table1-smoke.csv"
@@ -304,7 +304,7 @@ def test_a_worker_of_two_threads_is_refused(root, tmp_path, cluster, capsys):
     cluster.without_workers()
     cluster.worker(threads=2)
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
-    [line] = [e for e in capsys.readouterr().err.splitlines() if e.startswith("error: ")]
+    line = refused(capsys)
     assert "no worker can be used; tcp://127.0.0.1:" in line and "--nthreads 1" in line
 
 
@@ -317,9 +317,9 @@ def test_a_scheduler_that_dies_or_is_not_there(root, tmp_path, cluster, capsys, 
                              cluster.scheduler.kill()))
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
     killer.finished()
-    [line] = [e for e in capsys.readouterr().err.splitlines() if e.startswith("error: ")]
+    line = refused(capsys)
     assert "lost" in line and "nothing finished is lost" in line
     assert cluster.run(root, tmp_path / "r", *BOTTLE) == 2
-    [line] = [e for e in capsys.readouterr().err.splitlines() if e.startswith("error: ")]
+    line = refused(capsys)
     assert line.startswith(f"error: --scheduler {cluster.address}: cannot be reached (")
     assert not list((tmp_path / "r").rglob(".runner-*"))
