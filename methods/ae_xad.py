@@ -20,6 +20,7 @@ from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.memory import Steps
+from aexad.methods.rows import Pool, Rows
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
@@ -117,7 +118,7 @@ class AEXAD(AEXADFacts):
     def __init__(self, fit: AEXADFit, explain: AEExplain, ctx: Context) -> None:
         self.p, self.q, self.ctx = fit, explain, ctx
         torch.manual_seed(ctx.seed)  # the decoder's initial weights
-        self.net = accurate(self.build()).to(ctx.device, memory_format=torch.channels_last)
+        self.net = accurate(self.build()).to(ctx.device, memory_format=ctx.layout)
         self.steps = Steps(self.net)
 
     def build(self) -> AutoEncoder:
@@ -167,15 +168,15 @@ class AEXAD(AEXADFacts):
         data, steps = self.prepare(train)
         steps = p.steps or steps
         batches = self.draw(data, p.epochs * steps)
-        inputs = self.frozen_features(data.images) if self.encoder_fixed else None
+        pool = self.pool(data)
         optimiser = self.optimiser()
         self.net.train()
         for epoch in self.ctx.epochs(p.epochs, {"net": self.net, "optimiser": optimiser}):
             for group, rate in zip(optimiser.param_groups, self.rates(epoch)):
                 group["lr"] = rate
             total = torch.zeros((), device=self.ctx.device)
-            for batch in batches[epoch * steps:(epoch + 1) * steps]:
-                total += self.step(optimiser, data, batch, inputs)
+            for batch in pool.announced(batches[epoch * steps:(epoch + 1) * steps]):
+                total += self.step(optimiser, pool, batch)
             self.ctx.report(epoch, total.item() / steps)
 
     def draw(self, data: Augmented, steps: int) -> np.ndarray:
@@ -200,31 +201,36 @@ class AEXAD(AEXADFacts):
         decay = self.p.lr_gamma ** epoch
         return self.p.lr * decay, self.p.encoder_lr * decay
 
-    def step(self, optimiser: torch.optim.Optimizer, data: Augmented, batch: np.ndarray,
-             inputs: torch.Tensor | None) -> torch.Tensor:
-        """One optimiser step; returns its loss. `inputs`: stored features, or None."""
+    def pool(self, data: Augmented) -> Pool:
+        """What batches are drawn from, with the frozen encoder's output where nothing changes it:
+        the augmented set is fixed before training, so each image goes through the encoder once."""
+        return Pool(self.ctx.rows(data.images), self.ctx.rows(data.masks),
+                    self.frozen_features(data.images) if self.encoder_fixed else None)
+
+    def step(self, optimiser: torch.optim.Optimizer, pool: Pool, batch: np.ndarray
+             ) -> torch.Tensor:
+        """One optimiser step on the images at the positions `batch` (B,); returns its loss."""
         optimiser.zero_grad(set_to_none=True)
-        loss = self.steps.backward(lambda part: self.code(data, part, inputs),
-                                   lambda code, part: self.code_loss(data, part, code), batch)
+        loss = self.steps.backward(lambda part: self.code(pool, part),
+                                   lambda code, part: self.code_loss(pool, part, code), batch)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
         optimiser.step()
         return loss
 
-    def code(self, data: Augmented, batch: np.ndarray, inputs: np.ndarray | None) -> torch.Tensor:
+    def code(self, pool: Pool, batch: np.ndarray) -> torch.Tensor:
         """The code (B, 64, h, w) of the images at the positions `batch` (B,)."""
         with self.autocast():
-            if inputs is None:
-                features = self.net.features(self.ctx.tensor(data.images[batch]))
+            if pool.features is None:
+                features = self.net.features(self.ctx.tensor(pool.images[batch]))
             else:
-                stored = torch.from_numpy(inputs[batch]).to(self.ctx.device)
-                features = stored.permute(0, 3, 1, 2)
+                features = self.ctx.nchw(pool.features[batch])
             return self.net.decoder.reduce(features)
 
-    def code_loss(self, data: Augmented, batch: np.ndarray, code: torch.Tensor) -> torch.Tensor:
+    def code_loss(self, pool: Pool, batch: np.ndarray, code: torch.Tensor) -> torch.Tensor:
         """The loss of these images, given their code; a mean over them."""
-        x = self.ctx.tensor(data.images[batch])
-        y = torch.from_numpy(data.masks[batch]).unsqueeze(1).to(self.ctx.device, x.dtype)
+        x = self.ctx.tensor(pool.images[batch])
+        y = pool.masks[batch].unsqueeze(1).to(x.dtype)
         with self.autocast():
             out = self.net.decoder.reconstruct(code)
         loss = self.loss(x, y, out.float())
@@ -233,9 +239,8 @@ class AEXAD(AEXADFacts):
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp)
 
-    def frozen_features(self, images: np.ndarray) -> np.ndarray:
-        """The frozen encoder's output for every image, (U, h, w, channels) float32: the augmented
-        set is fixed before training, so each image goes through the encoder once."""
+    def frozen_features(self, images: np.ndarray) -> Rows:
+        """The frozen encoder's output for every image, (U, h, w, channels) float32."""
         self.net.eval()
         return self.ctx.extract(images, lambda x: [self.net.features(x)])[0]
 

@@ -27,6 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from aexad.methods.rows import Rows, fits
 from aexad.methods.weights import Weights
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
@@ -107,21 +108,45 @@ class Context:
         path.unlink()  # the mapping stays; the file can't be left behind, whatever happens
         return array
 
-    def tensor(self, images: np.ndarray) -> torch.Tensor:
-        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1] on the device, channels_last."""
-        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+    @property
+    def layout(self) -> torch.memory_format:
+        """How networks and their inputs lie in memory. On a GPU convolutions of whole float32
+        numbers have their fast kernels for NCHW."""
+        return (torch.channels_last if self.device.type == "cpu" else torch.contiguous_format)
+
+    def rows(self, array: np.ndarray) -> Rows:
+        """Rows of an array, to be gathered on the device."""
+        return Rows(array, self.device)
+
+    def tensor(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1] on the device."""
+        return self.nchw(torch.as_tensor(images).to(self.device)).float() / 255
+
+    def nchw(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B, h, w, C) -> (B, C, h, w), in the layout; nothing is copied for channels_last."""
+        return rows.permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
 
     @torch.no_grad()
     def extract(self, images: np.ndarray,
-                network: Callable[[torch.Tensor], Sequence[torch.Tensor]]) -> list[np.ndarray]:
+                network: Callable[[torch.Tensor], Sequence[torch.Tensor]]) -> list[Rows]:
         """What a frozen network makes of every image, once: for each of its outputs (B, C, h, w)
-        an array (N, h, w, C) float32. NHWC: a gathered batch is channels_last without a copy."""
-        stored = [self.array((len(images), *out.permute(0, 2, 3, 1).shape[1:]), np.float32)
+        rows (N, h, w, C) float32. NHWC: a gathered batch is channels_last without a copy."""
+        stored = [self._room((len(images), *out.permute(0, 2, 3, 1).shape[1:]))
                   for out in network(self.tensor(images[:1]))]
         for i in range(0, len(images), EXPLAIN_BATCH):
             for array, out in zip(stored, network(self.tensor(images[i:i + EXPLAIN_BATCH]))):
-                array[i:i + EXPLAIN_BATCH] = out.permute(0, 2, 3, 1).cpu().numpy()
-        return stored
+                rows = out.permute(0, 2, 3, 1)
+                if isinstance(array, torch.Tensor):
+                    array[i:i + EXPLAIN_BATCH] = rows
+                else:
+                    array[i:i + EXPLAIN_BATCH] = rows.cpu().numpy()
+        return [Rows(array, self.device, isinstance(array, torch.Tensor)) for array in stored]
+
+    def _room(self, shape: tuple[int, ...]) -> np.ndarray | torch.Tensor:
+        """For float32: on a GPU where it fits, else as `array`."""
+        if self.device.type != "cpu" and fits(4 * math.prod(shape), self.device):
+            return torch.empty(shape, device=self.device)
+        return self.array(shape, np.float32)
 
     def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
         """The epochs still to run, 0-based. `state`: objects with state_dict/load_state_dict that

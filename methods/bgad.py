@@ -8,6 +8,7 @@ default but where a comment says otherwise; docs/open_points.md lists what diffe
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
+from aexad.methods.graphs import Graphs
+from aexad.methods.rows import Rows
 
 BACKBONE = "backbone."  # prefix of its tensors, where they are stored
 ANOMALOUS_SHARE = 1 / 3  # of a batch of sampler=balanced, rounded up: 21 + 11 of 32
@@ -59,6 +62,21 @@ def mean_over(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp_min(1)
 
 
+@dataclass(frozen=True)
+class Level:
+    """One level of the features, a row a position of an image: vectors (U P, C) float32, anomalous
+    (U P,) bool; the codes (P, 128) of an image's P positions; and the flow that learns them."""
+
+    vectors: Rows
+    anomalous: Rows
+    codes: torch.Tensor
+    flow: Flow
+
+    @property
+    def resident(self) -> bool:
+        return self.vectors.resident and self.anomalous.resident
+
+
 class BGAD(BGADFacts):
     """BGAD (few anomaly samples): boundary-guided densities of a frozen network's features."""
 
@@ -68,7 +86,7 @@ class BGAD(BGADFacts):
         torch.manual_seed(ctx.seed)
         backbone = build_encoder(fit.backbone, fit.weights == "imagenet", ctx.weights, PYRAMIDS)
         self.backbone = backbone.eval().requires_grad_(False).to(
-            ctx.device, memory_format=torch.channels_last)
+            ctx.device, memory_format=ctx.layout)
         self.norm = [torch.tensor(v, device=ctx.device).view(1, 3, 1, 1) for v in spec.norm]
         torch.manual_seed(ctx.seed)  # the flows' initial weights, whatever the backbone drew
         rng = np.random.default_rng([ctx.seed, 3])
@@ -109,10 +127,9 @@ class BGAD(BGADFacts):
         self.maxima = None
         data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies())
         # the augmented set is fixed: each image goes through the frozen network once
-        features = self.ctx.extract(data.images, self.features)
-        masks = [level_masks(data.masks, level.shape[1:3]) for level in features]
-        codes = [position_codes(*level.shape[1:3]).to(self.ctx.device) for level in features]
-        optimiser = torch.optim.Adam(self.flows.parameters(), lr=p.lr, fused=True)
+        levels = [self.level(flow, features, data.masks) for flow, features
+                  in zip(self.flows, self.ctx.extract(data.images, self.features))]
+        optimiser, graphs = self.optimiser(), Graphs(self.ctx.device)
         for index in self.ctx.epochs(p.epochs, {"flows": self.flows, "optimiser": optimiser}):
             epoch, sub = divmod(index, p.sub_epochs)
             # its own generator: a training that was interrupted continues as it would have
@@ -122,11 +139,22 @@ class BGAD(BGADFacts):
             losses = []
             for i, batch in enumerate(batches):
                 lr = learning_rate(p, epoch, (sub + i / len(batches)) / p.sub_epochs)
-                optimiser.param_groups[0]["lr"] = lr
-                for flow, level, mask, code in zip(self.flows, features, masks, codes):
-                    losses += self.train_on(optimiser, flow, level[batch], mask[batch], code,
-                                            rng, epoch)
+                set_rate(optimiser, lr)
+                for level in levels:
+                    losses += self.train_on(optimiser, level, batch, rng, epoch, graphs)
             self.ctx.report(index, torch.stack(losses).mean().item())
+
+    def level(self, flow: Flow, features: Rows, masks: np.ndarray) -> Level:
+        """Of features (U, h, w, C) of images with these masks (U, H, W) bool."""
+        shape = features.shape[1:3]
+        return Level(features.flatten(3), self.ctx.rows(level_masks(masks, shape)).flatten(3),
+                     position_codes(*shape).to(self.ctx.device), flow)
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Adam. On a GPU its learning rate is a number there, which a recorded step reads."""
+        there = self.ctx.device.type == "cuda"
+        lr = torch.tensor(self.p.lr, device=self.ctx.device) if there else self.p.lr
+        return torch.optim.Adam(self.flows.parameters(), lr=lr, fused=True, capturable=there)
 
     def batches(self, rng: np.random.Generator, data: Augmented, epoch: int) -> np.ndarray:
         """One pass: positions (batches, images). Meta-epoch 0 has the normals alone. Where there
@@ -153,25 +181,35 @@ class BGAD(BGADFacts):
                 if weight.grad is None and optimiser.state.get(weight):
                     weight.grad = torch.zeros_like(weight)
 
-    def train_on(self, optimiser: torch.optim.Optimizer, flow: Flow, features: np.ndarray,
-                 masks: np.ndarray, codes: torch.Tensor, rng: np.random.Generator,
-                 epoch: int) -> list[torch.Tensor]:
+    def train_on(self, optimiser: torch.optim.Optimizer, level: Level, batch: np.ndarray,
+                 rng: np.random.Generator, epoch: int, graphs: Graphs) -> list[torch.Tensor]:
         """One level of a batch: its positions shuffled and cut into steps of n_positions (fewer,
         where there are fewer); returns the losses."""
-        device, size = self.ctx.device, self.p.n_positions
-        rows = torch.from_numpy(features).flatten(0, 2)
-        anomalous = torch.from_numpy(masks).flatten()
-        order = torch.from_numpy(rng.permutation(len(rows)))
-        losses = []
-        for part in order[:max(len(rows) // size * size, min(size, len(rows)))].split(size):
-            where = (part % len(codes)).to(device)
-            logp = flow.log_density(rows[part].to(device), codes, where)
-            loss = self.loss(logp, anomalous[part].to(device), epoch)
-            optimiser.zero_grad(set_to_none=self.p.idle_levels == "rest")
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.detach())
-        return losses
+        places, size = len(level.codes), self.p.n_positions
+        rows = (batch[:, None] * places + np.arange(places)).ravel()
+        rows = rows[rng.permutation(len(rows))]
+        used = torch.from_numpy(rows[:max(len(rows) // size * size, min(size, len(rows)))]).to(
+            self.ctx.device)
+
+        def step(part: torch.Tensor) -> torch.Tensor:
+            return self.step(optimiser, level, part, epoch)
+
+        if not level.resident:
+            return [step(part) for part in used.split(size)]
+        # what a step depends on: which levels have gradients decides what Adam moves
+        awake = tuple(flow.blocks[0].offset.grad is not None for flow in self.flows)
+        return [graphs.run((level.flow, len(part), epoch == 0, awake), step, part)
+                for part in used.split(size)]
+
+    def step(self, optimiser: torch.optim.Optimizer, level: Level, rows: torch.Tensor, epoch: int
+             ) -> torch.Tensor:
+        """One optimiser step on the rows (n,) of a level; returns its loss."""
+        logp = level.flow.log_density(level.vectors[rows], level.codes, rows % len(level.codes))
+        loss = self.loss(logp, level.anomalous[rows], epoch)
+        optimiser.zero_grad(set_to_none=self.p.idle_levels == "rest")
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
 
     # -- explanation --
 
@@ -226,6 +264,15 @@ class BGAD(BGADFacts):
             self.backbone.load_state_dict(backbone)
         self.flows.load_state_dict({k: v for k, v in state.items()
                                     if k != "maxima" and not k.startswith(BACKBONE)})
+
+
+def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """The learning rate, in the memory that it has if it is a tensor."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 def level_masks(masks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -20,6 +20,7 @@ from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.fcdd_params import FROZEN, MINMAX, FCDDExplain, FCDDFacts, FCDDFit
 from aexad.methods.receptive import fields, gaussian_matrix
+from aexad.methods.rows import Pool, Rows
 
 STORED, CROPPED = 240, 224  # official: crops of 224 from images of 240; any size in proportion
 JITTER = ((0.04, 0.04, 0.04, 0.04), (0.005, 0.0005, 0.0005, 0.0005))  # official, drawn evenly
@@ -38,11 +39,12 @@ def lcn(x: torch.Tensor) -> torch.Tensor:
     return x / torch.where(scale > 0, scale, 1.0)
 
 
-def crop(rng: np.random.Generator, images: np.ndarray, masks: np.ndarray
-         ) -> tuple[np.ndarray, np.ndarray]:
-    """Half of the images and their masks cropped to 14/15 of the side at a random place and
-    zoomed back, by nearest neighbour: the official crop of 224 out of 240."""
-    n, *sides = masks.shape
+def crop(rng: np.random.Generator, n: int, *sides: int
+         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which pixels of n images, and of their masks, are seen: half of them are cropped to 14/15 of
+    the side at a random place and zoomed back, by nearest neighbour: the official crop of 224 out
+    of 240. An index of arrays (n, H, W, ...): positions (n, 1, 1), rows (n, H, 1), columns
+    (n, 1, W)."""
     cropped = rng.random(n) < 0.5
     places = []
     for side in sides:
@@ -50,8 +52,7 @@ def crop(rng: np.random.Generator, images: np.ndarray, masks: np.ndarray
         first = rng.integers(0, enlarged - side + 1, n)
         inside = (first[:, None] + np.arange(side)) * side // enlarged
         places.append(np.where(cropped[:, None], inside, np.arange(side)))
-    pixels = np.arange(n)[:, None, None], places[0][:, :, None], places[1][:, None, :]
-    return images[pixels], masks[pixels]
+    return np.arange(n)[:, None, None], places[0][:, :, None], places[1][:, None, :]
 
 
 def jitter(rng: np.random.Generator, x: torch.Tensor) -> torch.Tensor:
@@ -139,7 +140,7 @@ class FCDD(FCDDFacts):
         self.p, self.q, self.ctx = fit, explain, ctx
         torch.manual_seed(ctx.seed)  # the head's initial weights
         net = accurate(Network(fit, ctx))
-        self.net = net.to(ctx.device, memory_format=torch.channels_last)
+        self.net = net.to(ctx.device, memory_format=ctx.layout)
         self._matrices: dict[int, torch.Tensor] = {}
 
     def upsample(self, a: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -171,6 +172,7 @@ class FCDD(FCDDFacts):
         # stored; nor can it where its BatchNorm uses the batch. Without both, it runs once.
         moves = not p.freeze_bn_stats and has_batch_norm(self.net.front)
         stored = None if p.augment or moves else self.frozen_features(train.images)
+        pool = Pool(self.ctx.rows(train.images), self.ctx.rows(train.masks), stored)
         optimiser = torch.optim.SGD([w for w in self.net.parameters() if w.requires_grad], p.lr,
                                     p.momentum, weight_decay=p.weight_decay,
                                     nesterov=p.nesterov and p.momentum > 0)
@@ -180,8 +182,8 @@ class FCDD(FCDDFacts):
             for group in optimiser.param_groups:
                 group["lr"] = p.lr * p.lr_gamma ** epoch
             total, count = torch.zeros((), device=self.ctx.device), 0
-            for batch in self.batches(rng, train):
-                loss = self.step(rng, train, batch, stored)
+            for batch in pool.announced(self.batches(rng, train)):
+                loss = self.step(rng, pool, batch)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
@@ -203,19 +205,19 @@ class FCDD(FCDDFacts):
         items = rng.permutation(items)
         yield from (items[i:i + p.batch_size] for i in range(0, len(items), p.batch_size))
 
-    def step(self, rng: np.random.Generator, train: TrainingSet, batch: np.ndarray,
-             stored: np.ndarray | None) -> torch.Tensor:
-        """The loss of a batch. `stored`: the frozen part's output for all images, or None."""
-        images, masks = train.images[batch], train.masks[batch]
-        if stored is not None:
-            features = torch.from_numpy(stored[batch]).to(self.ctx.device).permute(0, 3, 1, 2)
+    def step(self, rng: np.random.Generator, pool: Pool, batch: np.ndarray) -> torch.Tensor:
+        """The loss of the images at the positions `batch` (B,)."""
+        masks = pool.masks[batch]
+        if pool.features is not None:
+            features = self.ctx.nchw(pool.features[batch])
         elif self.p.augment:
-            images, masks = crop(rng, images, masks)
-            features = self.net.features(add_noise(rng, jitter(rng, self.ctx.tensor(images))))
+            pixels = tuple(torch.from_numpy(part).to(masks.device, non_blocking=True)
+                           for part in crop(rng, *masks.shape))
+            masks, x = masks[pixels], self.ctx.tensor(pool.images[batch][pixels])
+            features = self.net.features(add_noise(rng, jitter(rng, x)))
         else:
-            features = self.net.features(self.ctx.tensor(images))
-        y = torch.from_numpy(masks).to(self.ctx.device, torch.float32)
-        return self.loss(self.net.map(features), y)
+            features = self.net.features(self.ctx.tensor(pool.images[batch]))
+        return self.loss(self.net.map(features), masks.float())
 
     def measure_range(self, train: TrainingSet) -> None:
         """Minimum and maximum of each channel of the training normals after LCN; of all training
@@ -225,7 +227,7 @@ class FCDD(FCDDFacts):
         self.net.low = torch.stack([x.amin(dim=(0, 2, 3), keepdim=True) for x in scaled]).amin(0)
         self.net.high = torch.stack([x.amax(dim=(0, 2, 3), keepdim=True) for x in scaled]).amax(0)
 
-    def frozen_features(self, images: np.ndarray) -> np.ndarray:
+    def frozen_features(self, images: np.ndarray) -> Rows:
         """The front's output for every image, (N, h, w, channels) float32."""
         self.net.eval()
         return self.ctx.extract(images, lambda x: [self.net.features(x)])[0]

@@ -65,7 +65,8 @@ class Block(nn.Module):
         """The subnet of [kept, codes[where]]. Its first layer is the sum of a part for each."""
         first, relu, last = self.subnet
         of_kept, of_code = first.weight.split([self.kept, CONDITION], dim=1)
-        if len(where) < len(codes):
+        # on a GPU the gradient of a gathered product would be a scatter, whose order is not fixed
+        if len(where) < len(codes) or where.is_cuda:
             hidden = F.linear(codes.index_select(0, where), of_code, first.bias)
         else:
             hidden = F.linear(codes, of_code, first.bias).index_select(0, where)

@@ -81,7 +81,7 @@ def frozen(name: str, what: str, method: type[AEXAD], fit: AEFit, size: int = SI
         data.masks[:] = False
     all_ = Augmented(data.images, data.masks, data.normals, data.anomalies)
     ours, theirs = (method(fit, AEExplain(), Context("cpu", 0)) for _ in range(2))
-    inputs = ours.frozen_features(data.images)
+    pool = ours.pool(all_)
     ours.net.train()
     optimiser = ours.optimiser()
     network = NaiveAutoEncoder(nchw(theirs.net).train())
@@ -99,7 +99,7 @@ def frozen(name: str, what: str, method: type[AEXAD], fit: AEFit, size: int = SI
         return loss.item()
 
     return Case(name, f"{what}, batch {fit.batch_size}, {size} px", fit.batch_size,
-                lambda: ours.step(optimiser, all_, batch, inputs).item(), naive, EVERY_STEP,
+                lambda: ours.step(optimiser, pool, batch).item(), naive, EVERY_STEP,
                 once=(lambda: ours.frozen_features(data.images), fit.batch_size),
                 parts={"reduction": ours.net.decoder.reduce, "blocks": ours.net.decoder.blocks})
 
@@ -111,6 +111,7 @@ def vit(size: int = SIZE) -> Case:
     data = images(fit.batch_size, size)
     all_ = Augmented(data.images, data.masks, data.normals, data.anomalies)
     ours, theirs = (AEXADViT(fit, ViTExplain(), Context("cpu", 0)) for _ in range(2))
+    pool = ours.pool(all_)
     ours.net.train()
     optimiser = ours.optimiser()
     network = nchw(theirs.net).train()
@@ -129,7 +130,7 @@ def vit(size: int = SIZE) -> Case:
         return loss.item()
 
     return Case("ae_xad_vit", f"ViT-Tiny, frozen, batch {fit.batch_size}, {size} px",
-                fit.batch_size, lambda: ours.step(optimiser, all_, batch, None).item(), naive,
+                fit.batch_size, lambda: ours.step(optimiser, pool, batch).item(), naive,
                 "gradients of the frozen weights, 64 channels upsampled, NCHW",
                 parts={"stem": ours.net.encoder.stem, "transformer": ours.net.encoder.tokens,
                        "reduction": ours.net.decoder.reduce, "blocks": ours.net.decoder.blocks})

@@ -16,6 +16,7 @@ from aexad.methods.base import Context, TrainingSet
 from aexad.methods.bgad import BGAD, boundary, focal_weights, level_masks
 from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.flows import Block, Flow, position_codes
+from aexad.methods.graphs import Graphs
 
 SEED = 7  # of the positions' order, the same on both sides
 
@@ -59,16 +60,16 @@ def case(what: str, size: int = SIZE, **params: object) -> Case:
     fit = BGADFit(weights="random", **params)
     data = images(fit.batch_size, size)
     ours, theirs = (BGAD(fit, BGADExplain(), Context("cpu", 0)) for _ in range(2))
-    features = ours.ctx.extract(data.images, ours.features)
-    masks = [level_masks(data.masks, level.shape[1:3]) for level in features]
-    codes = [position_codes(*level.shape[1:3]) for level in features]
+    levels = [ours.level(flow, features, data.masks) for flow, features
+              in zip(ours.flows, ours.ctx.extract(data.images, ours.features))]
+    graphs, batch = Graphs(ours.ctx.device), np.arange(fit.batch_size)
     optimisers = [torch.optim.Adam(m.flows.parameters(), lr=fit.lr) for m in (ours, theirs)]
     nchw(theirs.backbone)
 
     def step() -> float:
         rng, losses = np.random.default_rng(SEED), []
-        for flow, level, mask, code in zip(ours.flows, features, masks, codes):
-            losses += ours.train_on(optimisers[0], flow, level, mask, code, rng, 1)
+        for level in levels:
+            losses += ours.train_on(optimisers[0], level, batch, rng, 1, graphs)
         return torch.stack(losses).mean().item()
 
     def naive() -> float:

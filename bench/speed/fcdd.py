@@ -15,6 +15,7 @@ from aexad.methods.base import Context, TrainingSet
 from aexad.methods.fcdd import FCDD, add_noise, crop, jitter
 from aexad.methods.fcdd_params import FCDDExplain, FCDDFit
 from aexad.methods.receptive import fields, gaussian_window
+from aexad.methods.rows import Pool, Rows
 
 SEED = 7  # of the augmentation, the same on both sides
 
@@ -51,7 +52,8 @@ def case(what: str, size: int = SIZE, **params: object) -> Case:
     ours, theirs = (FCDD(fit, FCDDExplain(), Context("cpu", 0)) for _ in range(2))
     for method in (ours, theirs):
         method.measure_range(data)
-    stored = None if fit.augment else ours.frozen_features(data.images)
+    pool = Pool(Rows(data.images), Rows(data.masks),
+                None if fit.augment else ours.frozen_features(data.images))
     ours.net.train()
     nchw(theirs.net).train()
     optimisers = [torch.optim.SGD([w for w in m.net.parameters() if w.requires_grad], fit.lr,
@@ -69,15 +71,15 @@ def case(what: str, size: int = SIZE, **params: object) -> Case:
     def naive() -> float:
         rng, masks, pixels = np.random.default_rng(SEED), data.masks, data.images
         if fit.augment:
-            pixels, masks = crop(rng, pixels, masks)
+            seen = crop(rng, *masks.shape)
+            pixels, masks = pixels[seen], masks[seen]
         x, y = tensors(TrainingSet(pixels, masks, data.anomalous))
         if fit.augment:
             x = add_noise(rng, jitter(rng, x)).contiguous()
         return step(optimisers[1], naive_loss(upsample(theirs.net(x)), y.squeeze(1)))
 
     return Case("fcdd", f"{what}, batch {fit.batch_size}, {size} px", fit.batch_size,
-                lambda: step(optimisers[0], ours.step(np.random.default_rng(SEED), data, batch,
-                                                      stored)),
+                lambda: step(optimisers[0], ours.step(np.random.default_rng(SEED), pool, batch)),
                 naive, "transposed convolution with the whole kernel, frozen part in every step, "
                 "NCHW",
                 once=None if fit.augment else (lambda: ours.frozen_features(data.images),

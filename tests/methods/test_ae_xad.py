@@ -76,7 +76,7 @@ def test_fast_step_has_the_loss_and_gradients_of_the_naive_one(reduce_bn):
     data = training_set(side=64)
     x = ours.ctx.tensor(data.images)
     y = torch.from_numpy(data.masks).unsqueeze(1).float()
-    stored = torch.from_numpy(ours.frozen_features(data.images)).permute(0, 3, 1, 2)
+    stored = ours.frozen_features(data.images)[np.arange(len(x))].permute(0, 3, 1, 2)
     ours.net.train()
     loss = ours.loss(x, y, ours.net.decoder(stored))
     loss.backward()
@@ -201,10 +201,10 @@ def test_same_seed_same_bits():
 
 def test_features_beyond_the_limit_are_mapped_and_equal(monkeypatch, tmp_path):
     data = training_set()
-    inside = method().frozen_features(data.images)
+    inside = method().frozen_features(data.images).array
     monkeypatch.setattr("aexad.methods.base.IN_MEMORY", 10)
     m = AEXAD(LIGHT, AEExplain(), Context("cpu", 0, scratch=tmp_path))
-    outside = m.frozen_features(data.images)
+    outside = m.frozen_features(data.images).array
     assert isinstance(outside, np.memmap) and np.array_equal(inside, outside)
     assert not list(tmp_path.iterdir())
 
@@ -292,8 +292,7 @@ def test_the_weighted_sampler_trains(monkeypatch):
     fit = dataclasses.replace(LIGHT, sampler="weighted", n_raw=1, n_paste=0, anom_weight=1.0)
     m = method(fit)
     seen = []
-    monkeypatch.setattr(m, "step", lambda o, data, batch, inputs: seen.append(batch) or
-                        torch.zeros(()))
+    monkeypatch.setattr(m, "step", lambda o, pool, batch: seen.append(batch) or torch.zeros(()))
     m.fit(training_set(normals=5, anomalies=2))
     assert set(np.concatenate(seen)) == {5, 6}  # with all the weight, anomalies alone
 
@@ -378,7 +377,7 @@ def test_the_loss_as_a_mean_is_the_sum_by_the_number_of_elements():
         prepared, _ = m.prepare(data)
         batch = np.array([0, 5, 6])
         code = torch.zeros(3, 64, 4, 4)
-        losses[kind] = m.code_loss(prepared, batch, code).item()
+        losses[kind] = m.code_loss(m.pool(prepared), batch, code).item()
     assert losses["sum"] == pytest.approx(losses["mean"] * 3 * 32 * 32)
 
 

@@ -19,6 +19,7 @@ from aexad.methods.base import Context, TrainingSet
 from aexad.methods.bgad import BGAD, boundary, focal_weights, learning_rate
 from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
+from aexad.methods.graphs import Graphs
 from aexad.methods.weights import Weights
 
 from conftest import training_set
@@ -271,16 +272,15 @@ def test_adams_momentum_moves_the_levels_that_are_idle(idle, moved):
     """Not before a level's first step, and in each step of another level from then on."""
     m = method(changed(idle_levels=idle))
     data = training_set()
-    features = m.ctx.extract(data.images, m.features)
+    levels = [m.level(flow, features, data.masks)
+              for flow, features in zip(m.flows, m.ctx.extract(data.images, m.features))]
     optimiser = torch.optim.Adam(m.flows.parameters(), lr=1e-3)
+    batch, graphs = np.arange(len(data.images)), Graphs(m.ctx.device)
 
     def step(level: int) -> list[bool]:
         """Which flows moved in one step of a level."""
         before = [flow.blocks[0].offset.detach().clone() for flow in m.flows]
-        masks = bgad.level_masks(data.masks, features[level].shape[1:3])
-        codes = bgad.position_codes(*masks.shape[1:])
-        m.train_on(optimiser, m.flows[level], features[level], masks, codes,
-                   np.random.default_rng(0), 0)
+        m.train_on(optimiser, levels[level], batch, np.random.default_rng(0), 0, graphs)
         return [not torch.equal(b, f.blocks[0].offset) for b, f in zip(before, m.flows)]
 
     assert step(0) == [True, False, False]
@@ -303,7 +303,8 @@ def test_features_beyond_the_limit_are_mapped_and_equal(monkeypatch, tmp_path):
     inside.fit(data)
     monkeypatch.setattr("aexad.methods.base.IN_MEMORY", 10)
     outside = method(scratch=tmp_path)
-    assert all(isinstance(f, np.memmap) for f in outside.ctx.extract(data.images, outside.features))
+    features = outside.ctx.extract(data.images, outside.features)
+    assert all(isinstance(level.array, np.memmap) for level in features)
     outside.fit(data)
     assert inside.ctx.losses == outside.ctx.losses and not list(tmp_path.iterdir())
 

@@ -39,14 +39,14 @@ def limited(monkeypatch, most: int) -> list[int]:
 def test_parts_give_the_loss_and_gradients_of_the_batch(monkeypatch, kind, fit, reduce_bn, capsys):
     method = kind(fit(**LIGHT, reduce_bn=reduce_bn), AEExplain(), Context())
     data, _ = method.prepare(training_set(normals=7))
-    inputs, batch = method.frozen_features(data.images), np.array([0, 3, 6, 2, 1, 5, 4])
+    pool, batch = method.pool(data), np.array([0, 3, 6, 2, 1, 5, 4])
     method.net.train()
 
     def gradients():
         method.net.zero_grad(set_to_none=True)
         loss = method.steps.backward(
-            lambda part: method.code(data, part, inputs),
-            lambda code, part: method.code_loss(data, part, code), batch)
+            lambda part: method.code(pool, part),
+            lambda code, part: method.code_loss(pool, part, code), batch)
         return loss, {name: p.grad.clone() for name, p in method.net.decoder.named_parameters()
                       if not (reduce_bn and name == "reduce.0.bias")}  # there it is rounding
 

@@ -15,6 +15,7 @@ from aexad.datasets.folder import GOOD
 from aexad.methods.ae_xad import AEXAD
 from aexad.methods.augment import Augmented
 from aexad.methods.base import Context
+from aexad.methods.rows import Pool, Rows
 
 from originals import Given, boxed, drawn, error, kind_tensors, load, made_up_loss, scene
 
@@ -48,7 +49,8 @@ def evaluated(m: AEXAD, data: Augmented) -> float:
     """The loss of all images with the network in eval mode."""
     m.net.eval()
     with torch.no_grad():
-        return m.code_loss(data, ALL, m.code(data, ALL, None)).item()
+        pool = Pool(Rows(data.images), Rows(data.masks))
+        return m.code_loss(pool, ALL, m.code(pool, ALL)).item()
 
 
 def recorded(m: AEXAD, monkeypatch: pytest.MonkeyPatch) -> tuple[list, list, dict]:

@@ -12,6 +12,7 @@ from aexad.methods.base import Context, TrainingSet
 from aexad.methods.bgad import BGAD, boundary, focal_weights, level_masks
 from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.flows import Flow, position_codes
+from aexad.methods.rows import Rows
 
 from originals import boxed, drawn, error, load, spread_tensors
 
@@ -132,14 +133,14 @@ def trained(monkeypatch: pytest.MonkeyPatch, idle: str, dtype: torch.dtype
     passes = iter(LOOP["batches"])
     monkeypatch.setattr(bgad, "augment", lambda *_, **__: data)
     monkeypatch.setattr(m, "batches", lambda *_: np.array(next(passes)))
-    monkeypatch.setattr(m.ctx, "extract", lambda *_: features)
+    monkeypatch.setattr(m.ctx, "extract", lambda *_: [Rows(level) for level in features])
     monkeypatch.setattr(bgad, "position_codes", lambda h, w: position_codes(h, w).to(dtype))
     monkeypatch.setattr(np.random, "default_rng", lambda words: drawn(80 + words[-1]))
     losses, rates, train_on = [], [], m.train_on
 
-    def spy(optimiser, flow, *rest):
-        found = train_on(optimiser, flow, *rest)
-        if flow is m.flows[0]:
+    def spy(optimiser, level, *rest):
+        found = train_on(optimiser, level, *rest)
+        if level.flow is m.flows[0]:
             rates.append(optimiser.param_groups[0]["lr"])
             losses.append([])
         losses[-1] += [loss.item() for loss in found]

@@ -13,6 +13,7 @@ from aexad.methods.base import Context, TrainingSet
 from aexad.methods.fcdd import FCDD, lcn
 from aexad.methods.fcdd_params import FCDDExplain, FCDDFit
 from aexad.methods.receptive import Field, fields, gaussian_matrix
+from aexad.methods.rows import Pool, Rows
 
 from conftest import training_set
 from originals import boxed, drawn, error, load, spread_tensors
@@ -40,7 +41,7 @@ def method(dtype: torch.dtype, **params) -> FCDD:
 
 def inputs(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     """As Context.tensor."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).to(dtype) / 255
+    return torch.as_tensor(images).permute(0, 3, 1, 2).to(dtype) / 255
 
 
 def masks(full: bool = False) -> np.ndarray:
@@ -137,7 +138,8 @@ def test_training(dtype, close):
     data = batch()
     m = as_trained(dtype)
     m.net.train()
-    m.step(np.random.default_rng(0), data, np.arange(4), None).backward()
+    pool = Pool(Rows(data.images), Rows(data.masks))
+    m.step(np.random.default_rng(0), pool, np.arange(4)).backward()
     gradients = dict(m.net.named_parameters())
     for name, brief in TRAINING["gradients"].items():
         assert error(gradients[name].grad, brief) < close, name
