@@ -13,6 +13,7 @@
 #   AEXAD_CACHE        default ../aexad-evidence/cache
 #   EVIDENCE_FOLDER    where the baselines are kept (default: the folder of this script)
 #   EVIDENCE_OPTIONS   more options for every command, such as --dry-run
+#   EVIDENCE_COMMAND   instead of ./reproduce.sh, where this is installed: aexad-bench
 #
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
@@ -21,6 +22,7 @@ shared=${AEXAD_SHARED:-../shared}
 results=${AEXAD_RESULTS:-../aexad-evidence/results}
 export AEXAD_DATA=$shared/data AEXAD_CACHE=${AEXAD_CACHE:-../aexad-evidence/cache}
 read -ra more <<<"${EVIDENCE_OPTIONS:-}"
+read -ra run <<<"${EVIDENCE_COMMAND:-./reproduce.sh}"
 
 list=
 [[ ${1:-} != --list ]] || { list=1; shift; }
@@ -39,7 +41,7 @@ row() {
     [[ $wanted == "  " || $wanted == *" $number "* ]] || return 0
     local file
     file=${EVIDENCE_FOLDER:-results/baselines}/evidence-$(printf '%02d' "$number")-$name.json
-    local command=(./reproduce.sh "$@" --set bgad.backbone=efficientnet_lite0
+    local command=("${run[@]}" "$@" --set bgad.backbone=efficientnet_lite0
         --set fcdd.net=vgg16 --weights "$shared/weights" --threads 1
         ${more[@]+"${more[@]}"} --unless-saved --save-baseline "$file" --note "$note $images")
     if [[ -n $list ]]; then
