@@ -46,6 +46,12 @@ def copy(tmp_path):
     return call
 
 
+def test_another_command_than_reproduce_sh(copy, tmp_path):
+    status, calls, said = copy("4", EVIDENCE_COMMAND="./reproduce.sh extra words")
+    assert status == 0 and len(calls) == 1, said
+    assert calls[0].split()[3:6] == ["extra", "words", "table2"]
+
+
 def test_rows_in_their_order_with_their_places(copy):
     status, calls, _ = copy()
     assert status == 0 and len(calls) == 15
