@@ -31,14 +31,17 @@ def read_image(path: Path, size: int, interpolation: str, bits: int = 16
     area that a new pixel covers. bits: those in use of 16-bit grey images.
     """
     picture = _open_rgb(path, bits)
-    shape, wanted = picture.size, (size, size)
+    return resized(picture, size, interpolation), picture.size
+
+
+def resized(picture: Image.Image, size: int, interpolation: str) -> np.ndarray:
+    """A picture in RGB -> (size, size, 3) uint8; interpolation: as in `read_image`."""
+    (width, height), wanted = picture.size, (size, size)
     if interpolation == "bilinear":
-        scale = (shape[0] / size, 0, 0, 0, shape[1] / size, 0)
-        small = picture.transform(wanted, Image.AFFINE, scale, Image.BILINEAR)
-    else:
-        small = picture.resize(wanted, Image.NEAREST if interpolation == "nearest"
-                               else Image.BILINEAR)
-    return np.asarray(small), shape
+        scale = (width / size, 0, 0, 0, height / size, 0)
+        return np.asarray(picture.transform(wanted, Image.AFFINE, scale, Image.BILINEAR))
+    return np.asarray(picture.resize(wanted, Image.NEAREST if interpolation == "nearest"
+                                     else Image.BILINEAR))
 
 
 def read_rgb(path: Path, bits: int = 16) -> np.ndarray:

@@ -18,7 +18,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 def recipe() -> tuple[str, str]:
     """A plug-in's code and entry, as the README has them, for a module mean_image_package."""
-    [code] = re.findall(r"```python\n(.*?)```", README, re.S)
+    [code] = re.findall(r"```python\n(# methods/.*?)```", README, re.S)
     [entry] = re.findall(r"^    ENTRY = (Entry\(.*?\))$", README, re.M)
     return code, entry.replace("my_package.mean_image", "mean_image_package")
 
@@ -26,7 +26,7 @@ def recipe() -> tuple[str, str]:
 @pytest.fixture
 def written_down(tmp_path, monkeypatch):
     """The README's method and dataset, added as it says."""
-    [code] = re.findall(r"```python\n(.*?)```", README, re.S)
+    [code] = re.findall(r"```python\n(# methods/.*?)```", README, re.S)
     (tmp_path / "mean_image.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     [entry] = re.findall(r'^    "mean_image": (Entry\(.*?\)),', README, re.M)

@@ -15,7 +15,8 @@ from configparser import ConfigParser
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CHECKED = ("-p", "aexad.bench.base", "-p", "aexad.bench.measure", "-p", "aexad.bench.paper",
+CHECKED = ("-m", "aexad", "-m", "aexad.arrays", "-m", "aexad.detector", "-m", "aexad.harness",
+           "-p", "aexad.bench.base", "-p", "aexad.bench.measure", "-p", "aexad.bench.paper",
            "-p", "aexad.bench.plan", "-m", "aexad.methods.base")
 
 

@@ -73,17 +73,26 @@ def write(cell: Cell, store: Store, folder: Path, a: float) -> None:
                         f"is stored; delete that cell and run the same command again")
     content = (store.fit_dir(cell.fit) / TENSORS).read_bytes()
     trained = {key: info["declared"][key] for key in ("dataset", "category", "scenario", "seed")}
+    model = Model(cell.method, methods.facts(cell.method).version, cell.fit.params, cell.params,
+                  cell.fit.data, cell.fit.seed, a, hashlib.sha256(content).hexdigest(),
+                  info["weights_sha256"],
+                  {"trained_on": {**trained, "images": info["n_train"],
+                                  "data_sha256": info["data_sha256"]},
+                   "last_loss": info["losses"][-1] if info["losses"] else None,
+                   "emissions": info["emissions"], "provenance": info["provenance"]})
+    save(model, content, folder)
+
+
+def save(model: Model, content: bytes, folder: Path) -> None:
+    """The two files; `content`: the tensors, as safetensors writes them."""
+    check_folder(folder)
     write_file(folder / TENSORS, lambda p: p.write_bytes(content))
     write_json(folder / FACTS, {  # last: it says that the other is whole, and which it is
-        "format": FORMAT, "method": cell.method, "version": methods.facts(cell.method).version,
-        "fit": asdict(cell.fit.params), "explain": asdict(cell.params),
-        "data": asdict(cell.fit.data), "seed": cell.fit.seed, "a": a,
-        "sha256": hashlib.sha256(content).hexdigest(), "weights": info["weights_sha256"],
-        "about": {"label": methods.entry(cell.method).label, "binary_maps": RULE,
-                  "trained_on": {**trained, "images": info["n_train"],
-                                 "data_sha256": info["data_sha256"]},
-                  "last_loss": info["losses"][-1] if info["losses"] else None,
-                  "emissions": info["emissions"], "provenance": info["provenance"],
+        "format": FORMAT, "method": model.method, "version": model.version,
+        "fit": asdict(model.fit), "explain": asdict(model.explain),
+        "data": asdict(model.data), "seed": model.seed, "a": model.a, "sha256": model.sha256,
+        "weights": model.weights,
+        "about": {"label": methods.entry(model.method).label, "binary_maps": RULE, **model.about,
                   "written_by": provenance.commit()}})
 
 
