@@ -14,7 +14,7 @@ from aexad.bench import study
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.commands import config, saving
 from aexad.bench.commands.request import Request, understand, words
-from aexad.bench.measure.statistics import LEVEL, RESAMPLES
+from aexad.bench.measure.intervals import LEVEL, RESAMPLES
 from aexad.bench.plan import open_points
 from aexad.bench.plan.open_points import Choice, Point
 from aexad.bench.plan.settings import Settings
@@ -28,7 +28,8 @@ from aexad.datasets.catalog import all_categories
 NOTES = (
     "Δ: the choice − the base, mean over the images that both test, with its bootstrap "
     f"{LEVEL:.0%} interval (BCa, {RESAMPLES} resamples of the paired images within their category, "
-    "fixed seed): how much it depends on these images, not on the training's chance",
+    "fixed seed): how much it depends on these images, not on the training's chance; with several "
+    "seeds on both",
     "paper: ours − the number in its {}",
     "g CO₂: of training and explaining; of explaining alone where the choice needs no training of "
     "its own",

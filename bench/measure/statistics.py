@@ -3,8 +3,8 @@
 The unit is the image. An image that several seeds test counts once, with the mean of its numbers
 over the seeds that both methods have: its numbers under two seeds are no independent witnesses.
 (Seeds draw different test sets, so these means may differ in the last digits from a table's, which
-are means over each seed's images first.) What is tested are the stored fits: how another training
-would have turned out is in the spread over seeds, not in an interval over images.
+are means over each seed's images first.) What is tested are the stored fits; an interval is about
+other trainings, too, where there are several seeds (bench/measure/intervals.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import pandas as pd
 import scipy  # scipy.stats is loaded at its first use: other commands need not wait for it
 from numpy.typing import ArrayLike, NDArray
 
-LEVEL = 0.95  # of intervals; 1 - LEVEL is the significance level of the critical difference
-RESAMPLES, SEED = 9999, 40  # of the bootstrap
+from aexad.bench.measure import intervals
+from aexad.bench.measure.intervals import LEVEL  # 1 - LEVEL: of the critical difference, too
+
 PLACE = ["dataset", "category"]
 ALL = "all"  # the dataset of what is over several datasets; "" is the category of a mean
 
@@ -28,8 +29,9 @@ ALL = "all"  # the dataset of what is over several datasets; "" is the category 
 class Comparison:
     """`first` against `second` by one metric, in one category, or over several (category "").
 
-    n: images. means: of the two methods. difference: first - second, and low, high its bootstrap
-    interval (`interval`), None where a category has a single image. p: Wilcoxon's test, p_holm: the
+    n: images. means: of the two methods. difference: first - second, and low, high its interval
+    (intervals.of_mean), None where a category has a single image; over: what it is about, 'images'
+    or 'images and seeds'. p: Wilcoxon's test, p_holm: the
     same after Holm's correction over everything compared together. effect: `rank_biserial`.
     wins, ties, losses: images on which first is above, exactly equal to, below second.
     """
@@ -45,6 +47,7 @@ class Comparison:
     difference: float
     low: float | None
     high: float | None
+    over: str
     p: float
     effect: float
     wins: int
@@ -75,31 +78,6 @@ class Ranks:
 
 
 # -- pieces --
-
-def interval(groups: Sequence[ArrayLike]) -> tuple[float, float] | None:
-    """Bootstrap interval (BCa, LEVEL, fixed seed) of the mean of the groups' means.
-
-    groups: for each category the paired differences of its images. Images are drawn again within
-    their category, each category as often as it has images: the categories are those of the
-    benchmark and stay (stratified, not clustered: a handful of categories is too few to be drawn
-    from, and the question of other categories is that of `mean_ranks`). None where a group has
-    fewer than two values; without any spread, the value itself twice.
-    """
-    samples = [np.asarray(group, np.float64) for group in groups]
-    if min(map(len, samples)) < 2:
-        return None
-    if all(np.ptp(sample) == 0 for sample in samples):  # BCa is undefined there
-        mean = float(np.mean([sample.mean() for sample in samples]))
-        return mean, mean
-
-    def mean_of_means(*drawn: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        return np.asarray(np.mean([sample.mean(axis=axis) for sample in drawn], axis=0))
-
-    found = scipy.stats.bootstrap(
-        samples, mean_of_means, n_resamples=RESAMPLES, vectorized=True, batch=1000,
-        confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(SEED)).confidence_interval
-    return float(found.low), float(found.high)
-
 
 def wilcoxon(differences: ArrayLike) -> float:
     """Two-sided p of Wilcoxon's signed-rank test: differences are symmetric about zero.
@@ -165,10 +143,19 @@ def by_method(images: pd.DataFrame, metric: str, methods: Sequence[str]) -> pd.D
     images: columns dataset, category, method, seed, id, used and the metric, of one scenario
     (image_rows.per_image). Of an image only seeds under which all methods have it are taken.
     """
+    return _averaged(_paired(images, metric, methods), [*PLACE, "id"])
+
+
+def _paired(images: pd.DataFrame, metric: str, methods: Sequence[str]) -> pd.DataFrame:
+    """As `by_method`, one seed a row: index dataset, category, id, seed, a column per method."""
     rows = images[images["used"] & images["method"].isin(methods)]
     wide = rows.pivot(index=[*PLACE, "id", "seed"], columns="method", values=metric)
-    wide = wide.reindex(columns=list(methods)).dropna()
-    by_image = wide.groupby(level=[*PLACE, "id"], sort=False)
+    return wide.reindex(columns=list(methods)).dropna()
+
+
+def _averaged(paired: pd.DataFrame, image: Sequence[str]) -> pd.DataFrame:
+    """Over the seeds of each image. image: the levels of the index that tell images apart."""
+    by_image = paired.groupby(level=list(image), sort=False)
     return by_image.mean().assign(seeds=by_image.size())
 
 
@@ -184,7 +171,7 @@ def compare(images: pd.DataFrame, pairs: Iterable[tuple[str, str]], metrics: Seq
     made = []
     for first, second in pairs:
         for metric in metrics:
-            wide = by_method(images, metric, (first, second))
+            wide = _paired(images, metric, (first, second))
             frames = {place: wide.xs(place) for place in places if place in _places(wide)}
             made += [_comparison(dataset, category, first, second, metric, within)
                      for (dataset, category), within in _scopes(frames).items()]
@@ -193,7 +180,7 @@ def compare(images: pd.DataFrame, pairs: Iterable[tuple[str, str]], metrics: Seq
 
 
 def _places(wide: pd.DataFrame) -> set[tuple[str, str]]:
-    return set(wide.index.droplevel("id"))
+    return set(zip(*(wide.index.get_level_values(level) for level in PLACE)))
 
 
 def _scopes(frames: dict[tuple[str, str], pd.DataFrame]
@@ -213,15 +200,18 @@ def _scopes(frames: dict[tuple[str, str], pd.DataFrame]
 
 def _comparison(dataset: str, category: str, first: str, second: str, metric: str,
                 within: list[pd.DataFrame]) -> Comparison:
-    differences = [(f[first] - f[second]).to_numpy() for f in within]
+    averaged = [_averaged(frame, ["id"]) for frame in within]
+    differences = [(f[first] - f[second]).to_numpy() for f in averaged]
+    by_seed = [(f[first] - f[second]).groupby(level="seed").mean().to_numpy() for f in within]
     pooled = np.concatenate(differences)
-    low, high = interval(differences) or (None, None)
-    first_mean, second_mean = (float(np.mean([f[m].mean() for f in within]))
+    found = intervals.of_mean(differences, by_seed)
+    low, high, over = (found.low, found.high, found.over) if found else (None, None, "")
+    first_mean, second_mean = (float(np.mean([f[m].mean() for f in averaged]))
                                for m in (first, second))
     return Comparison(
         dataset, category, first, second, metric, len(pooled),
-        int(max(f["seeds"].max() for f in within)), (first_mean, second_mean),
-        float(np.mean([d.mean() for d in differences])), low, high, wilcoxon(pooled),
+        int(max(f["seeds"].max() for f in averaged)), (first_mean, second_mean),
+        float(np.mean([d.mean() for d in differences])), low, high, over, wilcoxon(pooled),
         rank_biserial(pooled), int((pooled > 0).sum()), int((pooled == 0).sum()),
         int((pooled < 0).sum()))
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import pandas as pd
 
+from aexad.bench.measure.intervals import LEVEL, RESAMPLES
 from aexad.bench.measure.names import METRICS
-from aexad.bench.measure.statistics import ALL, LEVEL, RESAMPLES, Comparison, Ranks
+from aexad.bench.measure.statistics import ALL, Comparison, Ranks
 from aexad.bench.tables.grids import Grid, Page, signed
 
 EXPLAINED = (
     "difference: mean over images of first − second (over categories: mean of the categories' "
-    f"means), with its bootstrap {LEVEL:.0%} interval (BCa, {RESAMPLES} resamples of the paired "
-    "images within their category, fixed seed)",
+    f"means), with its {LEVEL:.0%} interval: over images (BCa, {RESAMPLES} resamples of the paired "
+    "images within their category, fixed seed), and with several seeds over images and seeds "
+    "(bench/measure/intervals.py)",
     "p: Wilcoxon signed-rank test over images, two-sided, zeros as Pratt; * p Holm below "
     f"{1 - LEVEL:.2f}",
     "r: matched-pairs rank-biserial correlation, +1 where the first is always above",

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
+from aexad.bench.measure import intervals
 from aexad.bench.measure.statistics import (
     Ranks,
     by_method,
     compare,
     groups,
     holm,
-    interval,
     mean_ranks,
     nemenyi,
     rank_biserial,
@@ -27,62 +27,8 @@ from aexad.bench.measure.statistics import (
 
 A, B, C = ("mvtec", "bottle"), ("mvtec", "cable"), ("wfdd", "grey_cloth")
 
-# -- bootstrap --
-
-
-def exact_bca(samples):
-    """BCa interval of the mean of means from every possible resample (Efron, Tibshirani 1993)."""
-    def mean_of_means(parts):
-        return np.mean([np.mean(p) for p in parts])
-
-    everything = np.sort([mean_of_means(parts) for parts in itertools.product(
-        *(list(itertools.product(s, repeat=len(s))) for s in samples))])
-    here = mean_of_means(samples)
-    at = (np.mean(everything < here) + np.mean(everything <= here)) / 2
-    numerator = denominator = 0.0
-    for i, sample in enumerate(samples):
-        left_out = np.array([mean_of_means([*samples[:i], np.delete(sample, j), *samples[i + 1:]])
-                             for j in range(len(sample))])
-        influence = (len(sample) - 1) * (left_out.mean() - left_out)
-        numerator += (influence ** 3).sum() / len(sample) ** 3
-        denominator += (influence ** 2).sum() / len(sample) ** 2
-    a, z0 = numerator / denominator ** 1.5 / 6, stats.norm.ppf(at)
-    ends = [z0 + (z0 + z) / (1 - a * (z0 + z)) for z in stats.norm.ppf([0.025, 0.975])]
-    return np.quantile(everything, stats.norm.cdf(ends)), everything.std()
-
-
-@pytest.mark.parametrize("samples", [
-    [np.array([0.1, -0.2, 0.5, 0.3, 0.9])],
-    [np.array([0.1, -0.2, 0.5, 0.32]), np.array([2.0, 2.4, 5.0])],
-])
-def test_interval_is_that_of_all_resamples(samples):
-    wanted, spread = exact_bca(samples)
-    assert interval(samples) == pytest.approx(wanted, abs=0.1 * spread)
-    assert interval(samples) == interval(samples)  # a fixed seed
-
-
-def test_interval_covers_the_truth_as_often_as_it_says():
-    rng, covered = np.random.default_rng(1), 0
-    for _ in range(120):
-        # Two categories of unlike size, level and spread; the truth is the mean of their means.
-        low, high = interval([rng.normal(0.3, 0.1, 25), rng.gamma(2.0, 0.5, 40)])
-        covered += low <= (0.3 + 1.0) / 2 <= high
-    assert 0.90 <= covered / 120 <= 0.99
-
-
-def test_interval_of_nothing_to_draw_from():
-    assert interval([[0.5], [0.1, 0.2]]) is None
-    assert interval([[0.5, 0.5], [0.25, 0.25, 0.25]]) == (0.375, 0.375)
-
-
-def test_interval_of_categories_is_narrower_than_that_of_their_mixture():
-    """Images are drawn within categories: a difference between those is no uncertainty."""
-    far = [np.arange(10) / 100, 1 + np.arange(10) / 100]
-    low, high = interval(far)
-    assert high - low < 0.03 < np.subtract(*interval([np.concatenate(far)])[::-1])
-
-
 # -- Wilcoxon, effect, Holm --
+
 
 def exact_p(d):
     """Two-sided p over all signs of the differences that are not zero, ranks as Pratt."""
@@ -254,6 +200,25 @@ def test_comparison_by_hand():
     back = compare(images, [("b", "a")], ["auc"], [A])[0]
     assert back.difference == -bottle.difference and back.effect == -bottle.effect
     assert (back.wins, back.losses, back.p) == (0, 1, bottle.p)
+
+
+def test_several_seeds_are_a_part_of_the_interval_and_no_images():
+    rng = np.random.default_rng(2)
+    own, effects = rng.normal(0.1, 0.05, 12), {40: 0.0, 41: 0.08, 42: -0.05}
+    rows = [(A, method, i, value, seed) for seed, effect in effects.items()
+            for i, d in zip("abcdefghijkl", own) for method, value in (("a", 0.5 + d + effect), ("b", 0.5))]
+    images = frame(*rows)
+    [one] = compare(images[images["seed"] == 40], [("a", "b")], ["auc"], [A])
+    [three] = compare(images, [("a", "b")], ["auc"], [A])
+    assert (one.n, three.n, three.n_seeds) == (12, 12, 3)
+    assert (one.over, three.over) == ("images", "images and seeds")
+    wanted = intervals.of_mean([own + 0.01], [[own.mean() + e for e in effects.values()]])
+    assert (three.low, three.high) == pytest.approx((wanted.low, wanted.high))
+    assert three.high - three.low > 2 * (one.high - one.low)
+    # The same numbers under three names of seeds are no more evidence than under one.
+    same = pd.concat([images[images["seed"] == 40].assign(seed=seed) for seed in effects])
+    [again] = compare(same, [("a", "b")], ["auc"], [A])
+    assert (again.low, again.high, again.p) == pytest.approx((one.low, one.high, one.p))
 
 
 def test_methods_without_a_common_image_have_no_row():
