@@ -206,7 +206,8 @@ def test_several_seeds_are_a_part_of_the_interval_and_no_images():
     rng = np.random.default_rng(2)
     own, effects = rng.normal(0.1, 0.05, 12), {40: 0.0, 41: 0.08, 42: -0.05}
     rows = [(A, method, i, value, seed) for seed, effect in effects.items()
-            for i, d in zip("abcdefghijkl", own) for method, value in (("a", 0.5 + d + effect), ("b", 0.5))]
+            for i, d in zip("abcdefghijkl", own)
+            for method, value in (("a", 0.5 + d + effect), ("b", 0.5))]
     images = frame(*rows)
     [one] = compare(images[images["seed"] == 40], [("a", "b")], ["auc"], [A])
     [three] = compare(images, [("a", "b")], ["auc"], [A])
