@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aexad.bench.base.places import expanded
+from aexad.bench.base.places import BASELINES, expanded
 from aexad.bench.commands.options import (
     data_root_option,
     json_option,
@@ -162,6 +162,19 @@ def _audit(p: argparse.ArgumentParser) -> None:
     results_option(p)
 
 
+def _verdict(p: argparse.ArgumentParser) -> None:
+    what = p.add_mutually_exclusive_group()
+    what.add_argument("--stored", action="store_true", help="on what is in --results (the default)")
+    what.add_argument("--baselines", type=expanded, nargs="?", const=str(BASELINES), metavar="DIR",
+                      help="on baselines: those of the repository, or the folder named")
+    what.add_argument("--measure-coverage", type=expanded, metavar="FILE", help="instead: measure "
+                      "on made-up data how often the intervals hold the truth (minutes)")
+    results_option(p)
+    json_option(p)
+    p.add_argument("--out", type=expanded, metavar="FILE", help="the report in Markdown, as "
+                   "docs/verdict.md is one")
+
+
 def _check(p: argparse.ArgumentParser) -> None:
     p.add_argument("--baseline", type=path, metavar="FILE",
                    help="default: mini.json of results/baselines, which is part of the package")
@@ -254,6 +267,11 @@ COMMANDS: dict[str, Command] = {
                      description="Check the numbers that the paper prints against each other, "
                                  "without any training. The exit status is 0 whatever is found: "
                                  "findings are results, not failures."),
+    "verdict": Command("which of the paper's numbers and sentences hold on what is stored, or on "
+                       "the baselines", "verdict:run", _verdict, about_cells=False,
+                       description="Compares every published number with ours, and reads the "
+                                   "paper's sentences over ours. Nothing is computed. The exit "
+                                   "status is 0 whatever is found."),
     "check": Command("train again and compare with a baseline; 1: a metric fell, 2: not comparable",
                      "check:run", _check),
     "fetch": Command("get datasets and pre-trained weights", "fetch:run", _fetch,

@@ -112,12 +112,13 @@ def load(path: Path) -> dict[str, Any]:
     raise UserError(f"{path}: not a baseline ({reason}); {ANEW}")
 
 
-def images(path: Path) -> pd.DataFrame:
-    """A row per test image of every cell of a baseline (`path`: its JSON file): columns and dtypes
-    as image_rows.per_image gives them, and behind `seed` the cell's key, which tells cells apart
-    that differ in parameters alone. UserError where the rows are missing or not those of the file.
+def images(path: Path, content: dict[str, Any] | None = None) -> pd.DataFrame:
+    """A row per test image of every cell of a baseline (`path`: its JSON file; content: what `load`
+    gave of it): columns and dtypes as image_rows.per_image gives them, and behind `seed` the cell's
+    key, which tells cells apart that differ in parameters alone. UserError where the rows are
+    missing or not those of the file.
     """
-    named = load(path).get("images")
+    named = (content or load(path)).get("images")
     if named is None:
         raise UserError(f"{path}: has no rows per image, as it is older than these; {ANEW}")
     file = path.with_name(Path(named["file"]).name)
@@ -149,14 +150,20 @@ def rows(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
 def entry(cell: Cell, store: Store) -> dict[str, Any]:
     """What a baseline says of a finished cell: what it and its fit declare, its numbers, the
     emissions of training and explaining, and where it was computed."""
-    info, fit = store.cell_info(cell), store.fit_info(cell.fit) or {}
+    info = store.cell_info(cell)
+    return {**entry_of(info, store.fit_info(cell.fit) or {}), "key": cell.key,
+            "test_sha256": _test_images(store.cell_dir(cell) / "images.parquet")}
+
+
+def entry_of(info: dict[str, Any], fit: dict[str, Any]) -> dict[str, Any]:
+    """The same without the key and the tested images, of a cell.json and the fit.json behind it,
+    {} where that is gone."""
     losses = fit.get("losses", [])
-    return {"method": cell.method, "key": cell.key, "declared": info["declared"],
+    return {"method": info["declared"]["method"], "declared": info["declared"],
             "fit": info["fit"], "numbers": info["numbers"], "n_train": fit.get("n_train"),
             "last_loss": losses[-1] if losses else None,
             "emissions": {"fit": fit.get("emissions"), "explain": info["emissions"]},
             "provenance": {"fit": fit.get("provenance"), "explain": info["provenance"]},
-            "test_sha256": _test_images(store.cell_dir(cell) / "images.parquet"),
             "data_sha256": info["data_sha256"], "weights_sha256": info["weights_sha256"]}
 
 

@@ -246,6 +246,24 @@ class Store:
             if info := done(path):
                 yield path.parent, info
 
+    def fit_behind(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """fit.json of the fit that a cell.json is of, {} where that is gone; the model may be."""
+        fit = cell["fit"]
+        name = Fit(fit["method"], fit["dataset"], fit["category"], fit["scenario"], fit["seed"],
+                   None, None).name
+        return done(self.root / "fits" / f"{name}-{cell['declared']['fit']}" / FIT) or {}
+
+    def failures(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """(dataset, category, scenario, method, why) of every cell or fit that failed last time; of
+        a fit the method that is trained."""
+        for path in _below(self.root / "cells", 5, CELL):
+            if (info := read_info(path)) and info["status"] == "failed":
+                yield *path.relative_to(self.root / "cells").parts[:4], one_line(info["error"])
+        for path in _below(self.root / "fits", 1, FIT):
+            if (info := read_info(path)) and info["status"] == "failed":
+                place = path.parent.name.split("-")
+                yield *place[:3], "-".join(place[3:-2]), one_line(info["error"])
+
     def failure(self, cell: Cell) -> str | None:
         """Why the cell or its fit failed last time, or None."""
         for path in (self.cell_dir(cell) / CELL, self.fit_dir(cell.fit) / FIT):
