@@ -20,8 +20,9 @@ pytestmark = pytest.mark.slow
 
 PACKAGES = {"aexad": "aexad", "bench": "aexad/bench", "methods": "aexad/methods",
             "datasets": "aexad/datasets"}
-DATA = {f"results/baselines/mini.{ending}": f"aexad/baselines/mini.{ending}"
-        for ending in ("json", "parquet")}
+DATA = {f"results/baselines/{path.name}": f"aexad/baselines/{path.name}"
+        for path in (REPOSITORY / "results" / "baselines").iterdir()
+        if path.suffix in (".json", ".parquet")}
 
 BUILD = """
 import sys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from shutil import get_terminal_size
 
@@ -23,6 +23,7 @@ from aexad.bench.verdict import pages
 from aexad.bench.verdict.judgement import Judgement, judge
 
 COVERAGE = BASELINES / "interval-coverage.json"
+SCRIPT = "./reproduce.sh"  # what a document calls the bench, whatever it was started by
 FILE_WIDTH = 160  # columns, where the output goes to a file
 
 
@@ -45,13 +46,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         _write(args, made, store)
     finally:  # shown, too, where the disk has no room for it
-        _show(args, made)
+        _show(args, made, str(store.root) if store else args.baselines)
     return 0
 
 
-def _show(args: argparse.Namespace, made: Judgement) -> None:
+def _show(args: argparse.Namespace, made: Judgement, source: str) -> None:
     if args.json:
-        print(json_shapes.text("verdict", pages.as_json(made, COMMAND)))
+        print(json_shapes.text("verdict", {"source": source, **pages.as_json(made, COMMAND)}))
     else:
         shown = sys.stdout.isatty()
         print(grids.terminal(pages.page(made, COMMAND),
@@ -73,7 +74,10 @@ def _write(args: argparse.Namespace, made: Judgement, store: Store | None) -> No
 
 def document(made: Judgement) -> str:
     """The report as a document of its own, the same wherever it is made."""
-    return grids.markdown(pages.page(made, "./reproduce.sh"), level=1)
+    page = pages.page(made, SCRIPT)
+    written = (f"Made by {SCRIPT} verdict --baselines --out docs/verdict.md, from "
+               "results/baselines alone; a test holds the two together.")
+    return grids.markdown(replace(page, lead=[*page.lead, written]), level=1)
 
 
 def coverage() -> list[Coverage]:

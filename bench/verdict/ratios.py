@@ -9,7 +9,7 @@ from statistics import fmean
 
 from aexad.bench.measure import intervals
 from aexad.bench.measure.tradeoff import tradeoff
-from aexad.bench.paper.printed_tables import published
+from aexad.bench.paper.printed_tables import METHODS, published
 from aexad.bench.plan.definitions import TABLES
 from aexad.bench.results.evidence import Place
 from aexad.bench.tables.emissions import BASE
@@ -85,5 +85,5 @@ def _add(rows: dict[str, dict], place: Place, method: str, cells: Chosen,
          metrics: tuple[str, ...]) -> None:
     numbers = {m: fmean(v.values()) for m in metrics if (v := values(cells, m))}
     if len(numbers) == len(metrics):
-        rows.setdefault("/".join(place), {})[method] = (
+        rows.setdefault("/".join(place), {})[METHODS[method]] = (
             numbers["grams"] if metrics == ("grams",) else numbers)

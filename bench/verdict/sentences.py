@@ -19,7 +19,7 @@ from aexad.bench.results.evidence import Evidence, Place
 from aexad.bench.tables.notes import listed
 from aexad.bench.verdict import ratios, shares, unprinted
 from aexad.bench.verdict.chosen import Chosen, Where
-from aexad.bench.verdict.draws import Draws, Floats
+from aexad.bench.verdict.draws import DRAWS, Draws, Floats
 from aexad.bench.verdict.numbers import COLUMNS, PLAIN
 from aexad.datasets.catalog import all_categories
 
@@ -189,13 +189,10 @@ class _Ours:
                 drawn = [self.drawn.get((name, row, method, metric)) for row in columns.rows]
                 any_drawn = any_drawn or any(d is not None for d in drawn)
                 values[metric, method] = np.stack(
-                    [np.full(self._count(), number) if d is None else d
+                    [np.full(DRAWS, number) if d is None else d
                      for number, d in zip(column, drawn)], axis=-1)
             stack[name] = Columns(columns.rows, values)
         return float(np.mean(reading.holds(stack)[0])) if any_drawn else None
-
-    def _count(self) -> int:
-        return len(next(iter(self.drawn.values())))
 
     def _why(self, reading: Reading) -> str:
         """Why no row can be read."""

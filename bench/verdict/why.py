@@ -88,8 +88,7 @@ def _changed(ours: Evidence, base: Evidence, other: Evidence) -> tuple[str, str]
     if not differing or any(a.get(k, _ABSENT) != mine.get(k, _ABSENT) for k in differing):
         return None
     for point, choice, sets in _choices(methods.trained_as(ours.method)):
-        if differing <= sets.keys() and all(
-                b.get(k, _ABSENT) == sets[k] for k in sets if k in differing):
+        if differing <= sets.keys() and all(b.get(k, _ABSENT) == v for k, v in sets.items()):
             return point, choice
     return None
 
