@@ -78,6 +78,13 @@ class Evidence:
         return self.images[self.images["used"].astype(bool)].set_index("id")
 
     @property
+    def device(self) -> str:
+        """What it was computed on, training and explanation."""
+        found = self.entry.get("provenance") or {}
+        return " and ".join(dict.fromkeys(
+            str(part["device"]) for part in (found.get("fit"), found.get("explain")) if part))
+
+    @property
     def grams(self) -> float | None:
         """What training and explaining emitted, where both were measured and nothing else ran on
         the machine. Readings of old say nothing of other programs: they are not known to be such.

@@ -24,7 +24,8 @@ SHOWN = 4  # imports
 STORED = ("table2", "--protocol", "smoke", "--methods", "ae_xad", "--categories", "embedded/part")
 COMMANDS = {  # words -> CPU seconds that are enough
     ("--help",): 0.3, ("table2", "--help"): 0.3, ("tabel2",): 0.3,
-    ("completion", "bash"): 0.3, ("status",): 1.0, ("audit",): 1.0, STORED: 1.0}
+    ("completion", "bash"): 0.3, ("status",): 1.0, ("audit",): 1.0, STORED: 1.0,
+    ("verdict", "--baselines"): 3.0}
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s*([\w.]+)")
 
 

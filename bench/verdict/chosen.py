@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aexad.bench.paper.printed_tables import METHODS
 from aexad.bench.results.evidence import Evidence, Place
@@ -17,11 +17,9 @@ Where = tuple[str, Place, str]  # method, place, scenario
 @dataclass(frozen=True)
 class Chosen:
     """The cells of one method in one place and scenario, of one configuration. runs: seed -> its
-    cell. grams: seed -> what it emitted, of those that were measured alone, wherever. again: the
-    same cells computed once more."""
+    cell. again: the same cells computed once more."""
 
     runs: dict[int, Evidence]
-    grams: dict[int, float] = field(default_factory=dict)
     again: tuple[Evidence, ...] = ()
 
     @property
@@ -61,10 +59,9 @@ def choose(evidence: Iterable[Evidence]) -> dict[Where, Chosen]:
     one; of equally near ones that with more seeds, then with more passes, then the first.
 
     Two files may have the same cell, computed twice: the first with rows per image counts, so that
-    no seed counts twice. Its emissions may be another's, of which a reading alone is known.
+    no seed counts twice.
     """
     found: dict[Where, dict[tuple, dict[int, Evidence]]] = defaultdict(lambda: defaultdict(dict))
-    grams: dict[tuple[Where, tuple], dict[int, float]] = defaultdict(dict)
     everything: dict[tuple[Where, tuple], list[Evidence]] = defaultdict(list)
     for one in evidence:
         if one.method not in METHODS:
@@ -74,14 +71,12 @@ def choose(evidence: Iterable[Evidence]) -> dict[Where, Chosen]:
         everything[where, configuration].append(one)
         if one.seed not in runs or (runs[one.seed].images is None and one.images is not None):
             runs[one.seed] = one
-        if one.grams is not None:
-            grams[where, configuration].setdefault(one.seed, one.grams)
     chosen = {}
     for where, configurations in found.items():
         best = min(configurations, key=lambda c: _rank(configurations[c]))
         runs = configurations[best]
         again = [e for e in everything[where, best] if e is not runs[e.seed]]
-        chosen[where] = Chosen(runs, grams[where, best], tuple(again))
+        chosen[where] = Chosen(runs, tuple(again))
     return chosen
 
 

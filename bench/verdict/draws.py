@@ -24,6 +24,7 @@ class Draws:
 
     def __init__(self, place: Place, scenario: str, chosen: Sequence[Chosen]) -> None:
         self._weights: dict[tuple[str, ...], Floats] = {}
+        self._made: dict[tuple[int, str], Floats] = {}  # for the next who asks
         ids = sorted({i for c in chosen for run in c.runs.values() for i in run.images["id"]
                       if run.images is not None})
         kinds = {i: label for c in chosen for run in c.runs.values() if run.images is not None
@@ -43,9 +44,12 @@ class Draws:
 
     def mean(self, cells: Chosen, column: str) -> Floats:
         """(DRAWS,) of the cell's mean over images, of each seed and then over the seeds."""
-        return self._over_seeds({seed: self._mean(rows.index, rows[column].to_numpy(np.float64))
-                                 for seed, run in cells.runs.items()
-                                 if (rows := run.used) is not None})
+        key = (id(cells), column)
+        if key not in self._made:
+            self._made[key] = self._over_seeds({
+                seed: self._mean(rows.index, rows[column].to_numpy(np.float64))
+                for seed, run in cells.runs.items() if (rows := run.used) is not None})
+        return self._made[key]
 
     def share(self, won: dict[int, tuple[Sequence[str], Floats]]) -> Floats:
         """(DRAWS,) of a mean of other numbers of images: seed -> (ids, numbers)."""
@@ -53,7 +57,11 @@ class Draws:
 
     def auc(self, cells: Chosen) -> Floats:
         """(DRAWS,) of the detection AUC."""
-        return self._over_seeds({seed: self._auc(run) for seed, run in cells.runs.items()})
+        key = (id(cells), "")
+        if key not in self._made:
+            self._made[key] = self._over_seeds({seed: self._auc(run)
+                                                for seed, run in cells.runs.items()})
+        return self._made[key]
 
     def _mean(self, ids: Sequence[str], values: Floats) -> Floats:
         weights = self._of(ids)

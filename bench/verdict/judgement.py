@@ -45,7 +45,8 @@ def judge(evidence: Sequence[Evidence], failures: Iterable[Failure] = (),
     chosen, reasons = choose(evidence), _reasons(failures)
     judged = [numbers.judge(n, chosen, reasons) for n in numbers.plain_numbers()]
     judged += [shares.judge(n, chosen, reasons) for n in shares.numbers()]
-    judged += [ratios.judge(n, chosen, reasons) for n in ratios.numbers()]
+    measured = ratios.by_device(evidence)
+    judged += [ratios.judge(n, measured, chosen, reasons) for n in ratios.numbers()]
     judged.sort(key=lambda j: j.number.table)  # stable
     moved = {i: text for i, j in enumerate(judged) if (text := why.explain(j, chosen, evidence))}
     read = sentences.read_all(chosen, evidence, printed_tables.tables())

@@ -35,7 +35,8 @@ EXPLAINED = (
     "Table 3 is read with its labels BGAD and FCDD exchanged (docs/audit.md); its F1 and IoU are "
     "of the same wins",
     "of Tables 5 to 8 ratios to AE-XAD are compared, of readings of work that is known to have had "
-    "the machine for itself; of an infinite or a zero number there is no ratio",
+    "the machine for itself; of an infinite or a zero number there is no ratio; who trains less "
+    "emits less, so that a ratio of a reduced budget says nothing of the whole one",
     f"Table 1, AE and AE∪F: {TABLES['table1'].about_printed[1]}",
     "sentences: read as docs/audit.md reads them, over our numbers rounded as a table prints them; "
     "of Table 3 a dataset's row may have some of its categories only. sure: in how many of 1,000 "

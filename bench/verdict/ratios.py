@@ -4,17 +4,18 @@ the machine, ratios less. Only readings of work that had the machine for itself 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from statistics import fmean
 
 from aexad.bench.measure import intervals
 from aexad.bench.measure.tradeoff import tradeoff
 from aexad.bench.paper.printed_tables import METHODS, published
 from aexad.bench.plan.definitions import TABLES
-from aexad.bench.results.evidence import Place
+from aexad.bench.results.evidence import Evidence, Place
 from aexad.bench.tables.emissions import BASE
 from aexad.bench.verdict import conditions
-from aexad.bench.verdict.chosen import Chosen, Where
+from aexad.bench.verdict.chosen import Chosen, Where, choose
 from aexad.bench.verdict.numbers import COLUMNS, NOT_RUN, Judged, Number, spread
 from aexad.datasets.catalog import all_categories
 
@@ -37,38 +38,62 @@ def numbers() -> Iterator[Number]:
                                      mine / base, BASE)
 
 
-def judge(number: Number, chosen: dict[Where, Chosen], why: dict[Where, str]) -> Judged:
+def by_device(evidence: Iterable[Evidence]) -> dict[str, dict[Where, Chosen]]:
+    """The cells that were measured alone, chosen among those of each device: what one emitted and
+    what another did have no ratio."""
+    alone: dict[str, list[Evidence]] = {}
+    for one in evidence:
+        if one.grams is not None:
+            alone.setdefault(one.device, []).append(one)
+    return {device: choose(found) for device, found in alone.items()}
+
+
+def judge(number: Number, measured: dict[str, dict[Where, Chosen]], chosen: dict[Where, Chosen],
+          why: dict[Where, str]) -> Judged:
+    """measured: `by_device`. Of several devices that with the conditions nearest to the published
+    ones, then that with more seeds; the others' ratios are remarked."""
     place = (number.dataset, number.category)
     wheres = [(method, place, number.scenario) for method in (number.method, number.against)]
-    for where in wheres:
-        if where not in chosen:
-            return Judged(number, reason=why.get(where, NOT_RUN))
-    mine, base = (values(chosen[where], number.metric) for where in wheres)
+    found = [judged for device, cells in measured.items() if all(w in cells for w in wheres)
+             if (judged := _on(device, number, *(cells[w] for w in wheres)))]
+    if not found:
+        missing = [where for where in wheres if where not in chosen]
+        return Judged(number, reason=why.get(missing[0], NOT_RUN) if missing else NOT_ALONE)
+    found.sort(key=lambda j: (*(word in j.conditions for word in conditions.WORDS), -len(j.seeds)))
+    return replace(found[0], remark="; ".join(
+        [found[0].remark, *(f"{j.value:.3f} {j.remark.split('; ')[-1]}" for j in found[1:])]))
+
+
+def _on(device: str, number: Number, *both: Chosen) -> Judged | None:
+    """The ratio of two methods on a device, of the seeds that both have; None where there is none.
+    """
+    mine, base = (values(cells, number.metric) for cells in both)
     found = {seed: mine[seed] / base[seed] for seed in mine if base.get(seed)}
     found = {seed: ratio for seed, ratio in found.items() if math.isfinite(ratio)}
     if not found:
-        return Judged(number, reason=NOT_ALONE if not (mine and base) else "undefined")
+        return None
     ratios = list(found.values())
-    both = [chosen[where] for where in wheres]
     return Judged(
         number, fmean(ratios), spread(ratios), intervals.of_seeds(ratios), 0, tuple(sorted(found)),
         conditions.ordered({word for cells in both for word in cells.conditions(number.metric)}),
         tuple(dict.fromkeys(source for cells in both for source in cells.sources)),
-        remark="" if len(ratios) > 1 else ONE_READING)
+        remark="; ".join([*([ONE_READING] if len(ratios) == 1 else []), f"on {device}"]))
 
 
 def values(cells: Chosen, metric: str) -> dict[int, float]:
-    """seed -> grams, or T of another metric, of what was measured alone."""
-    if metric == "grams":
-        return dict(cells.grams)
-    column = COLUMNS.get(metric, metric)
-    return {seed: tradeoff(grams, number) for seed, grams in cells.grams.items()
-            if seed in cells.runs and (number := cells.runs[seed].number(column)) is not None}
+    """seed -> grams, or T of another metric, of cells that were measured alone."""
+    column, found = COLUMNS.get(metric, metric), {}
+    for seed, run in cells.runs.items():
+        number = run.number(column) if metric != "grams" else math.nan
+        if run.grams is not None and number is not None:
+            found[seed] = run.grams if metric == "grams" else tradeoff(run.grams, number)
+    return found
 
 
-def tables(chosen: dict[Where, Chosen], strict: bool) -> dict[str, dict[str, dict]]:
+def tables(measured: dict[str, dict[Where, Chosen]], strict: bool) -> dict[str, dict[str, dict]]:
     """Tables 5 to 8 of ours in the form of paper_tables.json, in grams: what sentences are about.
-    strict: of cells as published alone."""
+    Of the device that measured most. strict: of cells as published alone."""
+    chosen = max(measured.values(), key=len, default={})
     found: dict[str, dict[str, dict]] = {}
     for name in RATIOS:
         table = TABLES[name]

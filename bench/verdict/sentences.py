@@ -3,7 +3,7 @@ them, and how sure that is: the share of draws of images and seeds in which the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
@@ -65,8 +65,8 @@ class Sentence:
 def read_all(chosen: dict[Where, Chosen], evidence: Sequence[Evidence], paper: Tables
              ) -> list[Sentence]:
     """Every sentence; paper: the printed tables."""
-    drawn = _Drawn(chosen)
-    made = {view: _Ours(chosen, evidence, view, drawn) for view in VIEWS}
+    drawn, measured = _Drawn(chosen), ratios.by_device(evidence)
+    made = {view: _Ours(chosen, evidence, view, drawn, measured) for view in VIEWS}
     return [Sentence(reading, reading.judge(paper),
                      {view: ours.read(reading, paper) for view, ours in made.items()})
             for reading in (*READINGS, *unprinted.READINGS)]
@@ -94,12 +94,12 @@ class _Ours:
     """Our numbers in the form of paper_tables.json, and drawn again."""
 
     def __init__(self, chosen: dict[Where, Chosen], evidence: Sequence[Evidence], view: View,
-                 draws: _Drawn) -> None:
+                 draws: _Drawn, measured: dict[str, dict[Where, Chosen]]) -> None:
         self.view, self.draws = view, draws
         self.chosen = {where: cells for where, cells in chosen.items()
                        if view == "all" or not cells.conditions()}
         self.drawn: dict[tuple[str, str, str, str], Floats] = {}
-        self.tables: dict[str, dict[str, dict]] = ratios.tables(self.chosen, view != "all")
+        self.tables: dict[str, dict[str, dict]] = ratios.tables(measured, view != "all")
         for name in MEANS:
             self._add_means(name)
         self._add_shares()
@@ -217,8 +217,3 @@ class _Ours:
 
 def _metrics(name: str) -> Sequence[str]:
     return unprinted.SHOWN.metrics if name == unprinted.THRESHOLDS else TABLES[name].metrics
-
-
-def supported(sentences: Iterable[Sentence], view: View) -> list[Sentence]:
-    """Those that hold over ours, on whatever rows."""
-    return [s for s in sentences if (r := s.ours[view]).claim and r.claim.verdict == "holds"]

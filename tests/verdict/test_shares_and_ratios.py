@@ -77,13 +77,14 @@ def test_a_whole_dataset_is_as_published():
 def ratio_of(table, metric, *found, method="fcdd"):
     [number] = [n for n in ratios.numbers() if (n.table, n.category, n.method, n.metric) == (
         table, "bottle", method, metric)]
-    return ratios.judge(number, choose(found), {})
+    return ratios.judge(number, ratios.by_device(found), choose(found), {})
 
 
 def test_ratios_of_readings_alone():
     found = [evidence("ae_xad", A, grams=4.0), evidence("fcdd", B, grams=2.4)]
     one = ratio_of("table5", "grams", *found)
-    assert one.value == pytest.approx(0.6) and one.remark == ratios.ONE_READING
+    assert one.value == pytest.approx(0.6) and one.remark == (
+        f"{ratios.ONE_READING}; on cpu")
     assert one.number.value == pytest.approx(3.391 / 5.394)  # Table 5: FCDD, AE-XAD
     assert one.tolerance == pytest.approx(0.1 * 3.391 / 5.394) and one.comparison == "reproduced"
     score = ratio_of("table7", "auc", *found)
@@ -115,8 +116,25 @@ def test_readings_beside_other_work_are_none():
     assert ratio_of("table5", "grams", found[0], old).reason == ratios.NOT_ALONE
 
 
-def test_a_reading_alone_may_be_kept_elsewhere():
-    found = [evidence("ae_xad", A, grams=4.0), evidence("fcdd", B),
-             evidence("fcdd", B, grams=2.0, source="alone.json", rows=False)]
+def on(device, one):
+    for part in one.entry["provenance"].values():
+        part["device"] = device
+    return one
+
+
+def test_a_reading_alone_may_be_of_another_budget():
+    brief = evidence("fcdd", B, grams=2.0, source="alone.json", sets=["fcdd.epochs=30"])
+    found = [evidence("ae_xad", A, grams=4.0), evidence("fcdd", B), brief]
     one = ratio_of("table5", "grams", *found)
-    assert one.value == pytest.approx(0.5) and one.sources == ("made.json",)
+    assert one.value == pytest.approx(0.5) and one.sources == ("alone.json", "made.json")
+    assert one.conditions == ("reduced budget",)
+
+
+def test_what_two_devices_emitted_has_no_ratio():
+    gpu = [on("cuda: H200", evidence("ae_xad", A, grams=10.0)),
+           on("cuda: H200", evidence("fcdd", B, grams=7.0))]
+    cpu = [evidence("ae_xad", A, grams=4.0), evidence("fcdd", B, grams=2.0)]
+    assert ratio_of("table5", "grams", cpu[0], gpu[1]).reason == ratios.NOT_ALONE
+    one = ratio_of("table5", "grams", *cpu, *gpu)
+    assert one.value == pytest.approx(0.5)
+    assert one.remark == f"{ratios.ONE_READING}; on cpu; 0.700 on cuda: H200"
