@@ -53,7 +53,7 @@ def _page(page: Page, title: Callable[[str], str], caption: Callable[[str], str]
         sides = ["left" if grid.has_words(i) else "right" for i in range(len(grid.heads))]
         widths = _widths(grid, width) if width and grid.prose else None
         made = tabulate(grid.rows, grid.heads, style, colalign=sides, disable_numparse=True,
-                        maxcolwidths=widths)
+                        maxcolwidths=widths, break_on_hyphens=False)
         parts.append(f"{caption(grid.caption)}\n\n{made}")
     return "\n\n".join([*parts, lines(page.notes)]) + "\n"
 
