@@ -19,6 +19,7 @@ from aexad.bench.measure.interval_coverage import Coverage
 from aexad.bench.results import evidence
 from aexad.bench.results.store import Store, write_file, write_json
 from aexad.bench.tables import grids, json_shapes
+from aexad.bench.tables.grids import Page
 from aexad.bench.verdict import pages
 from aexad.bench.verdict.judgement import Judgement, judge
 
@@ -33,43 +34,40 @@ def run(args: argparse.Namespace) -> int:
     check_file("--measure-coverage", args.measure_coverage)
     if args.measure_coverage:
         return measure(Path(args.measure_coverage))
+    store = Store(results_folder(args.results))
     if args.baselines:
         found, notes = evidence.of_baselines(Path(args.baselines))
-        store, made = None, judge(found, (), coverage(), notes)
+        made = judge(found, (), coverage(), notes)
     else:
-        store = Store(results_folder(args.results))
         found = evidence.of_store(store)
         if not found:
             raise UserError(f"{store.root}: nothing is stored there; run {COMMAND} tables first, "
                             f"or see the committed numbers with --baselines")
         made = judge(found, store.failures(), coverage())
+    page = pages.page(made, COMMAND)
     try:
-        _write(args, made, store)
+        _write(args, made, page, store)
     finally:  # shown, too, where the disk has no room for it
-        _show(args, made, str(store.root) if store else args.baselines)
+        if args.json:
+            source = args.baselines or str(store.root)
+            print(json_shapes.text("verdict", {"source": source, **pages.as_json(made, COMMAND)}))
+        else:
+            shown = sys.stdout.isatty()
+            print(grids.terminal(page, get_terminal_size().columns if shown else FILE_WIDTH),
+                  end="")
     return 0
 
 
-def _show(args: argparse.Namespace, made: Judgement, source: str) -> None:
-    if args.json:
-        print(json_shapes.text("verdict", {"source": source, **pages.as_json(made, COMMAND)}))
-    else:
-        shown = sys.stdout.isatty()
-        print(grids.terminal(pages.page(made, COMMAND),
-                             get_terminal_size().columns if shown else FILE_WIDTH), end="")
-
-
-def _write(args: argparse.Namespace, made: Judgement, store: Store | None) -> None:
-    """Beside the results, where there are some; --out: the report alone."""
-    page = pages.page(made, COMMAND)
+def _write(args: argparse.Namespace, made: Judgement, page: Page, store: Store) -> None:
+    """Beside the results; and --out: the report alone."""
+    stem = f"{page.name}-baselines" if args.baselines else page.name
+    store.write_table(stem, {"md": grids.markdown(page), "tex": grids.latex(page),
+                             "csv": pages.csv(made, COMMAND)})
+    store.write_table(f"{stem}-sentences", {"csv": pages.sentences_csv(made)})
     if args.out:
         text = document(made)
         write_file(Path(args.out), lambda p: p.write_text(text, encoding="utf-8"))
         print(f"written: {args.out}", file=sys.stderr)
-    if store:
-        store.write_table(page.name, {"md": grids.markdown(page), "tex": grids.latex(page),
-                                      "csv": pages.csv(made, COMMAND)})
-        store.write_table(f"{page.name}-sentences", {"csv": pages.sentences_csv(made)})
 
 
 def document(made: Judgement) -> str:

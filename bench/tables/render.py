@@ -16,6 +16,7 @@ from aexad.bench.tables.build import Cell, Row, Table, places_of
 _ANSI = re.compile(r"\x1b\[\d+m")
 _TEX = str.maketrans({
     **{char: f"\\{char}" for char in "&%_#${}"}, "\\": r"\textbackslash{}",
+    "“": "``", "”": "''", "×": r"$\times$", "Δ": r"$\Delta$",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "∪": r"$\cup$", "∖": r"$\setminus$", "−": "$-$", "±": r"$\pm$",
     "∞": r"$\infty$", "–": r"\textendash{}", "—": r"\textemdash{}", "…": r"\dots{}"})

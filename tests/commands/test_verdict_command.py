@@ -53,8 +53,9 @@ def test_the_stored_coverage_keeps_the_promise(committed):
     assert min(c.share for c in found if c.seeds >= 3) >= 0.93
 
 
-def test_baselines_as_json_and_as_text(capsys):
-    assert cli.main(["verdict", "--baselines", "--json"]) == 0
+def test_baselines_as_json_and_as_text(tmp_path, capsys):
+    words = ["verdict", "--baselines", "--results", str(tmp_path)]
+    assert cli.main([*words, "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert (made["format"], made["command"], len(made["numbers"])) == (1, "verdict", 1087)
     bottle = next(n for n in made["numbers"] if (n["table"], n["category"], n["method"],
@@ -64,10 +65,16 @@ def test_baselines_as_json_and_as_text(capsys):
     assert bottle["low"] < bottle["value"] < bottle["high"]
     lacking = next(n for n in made["numbers"] if n["value"] is None)
     assert lacking["reason"] and lacking["command"].startswith(f"{verdict.COMMAND} table")
-    assert cli.main(["verdict", "--baselines"]) == 0
+    assert cli.main(words) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("Does it reproduce?") and "As published: " in shown.splitlines()[2]
     assert max(map(len, shown.splitlines())) < 260
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == {
+        "verdict-baselines.md", "verdict-baselines.tex", "verdict-baselines.csv",
+        "verdict-baselines-sentences.csv"}
+    tex = (tmp_path / "tables" / "verdict-baselines.tex").read_text(encoding="utf-8")
+    assert "``our method attains" in tex
+    assert "?" not in tex.replace("reproduce?", "")  # what stands for a letter that it lacks
 
 
 @pytest.fixture(scope="module")
@@ -117,16 +124,17 @@ def test_a_cell_that_failed_says_why(results, tmp_path, capsys):
 
 def test_the_report_as_a_file(tmp_path, capsys):
     out = tmp_path / "there" / "report.md"
-    assert cli.main(["verdict", "--baselines", "--out", str(out)]) == 0
+    assert cli.main(["verdict", "--baselines", "--out", str(out), "--results",
+                     str(tmp_path)]) == 0
     assert out.read_text(encoding="utf-8") == (
         REPOSITORY / "docs" / "verdict.md").read_text(encoding="utf-8")
 
 
 def test_what_is_refused(tmp_path, capsys, monkeypatch):
     def status(*words):
-        return cli.main(["verdict", *map(str, words)])
+        return cli.main(["verdict", "--results", str(tmp_path / "r"), *map(str, words)])
 
-    assert status("--results", tmp_path) == 2 and "nothing is stored there" in refused(capsys)
+    assert status() == 2 and "nothing is stored there" in refused(capsys)
     assert status("--baselines", tmp_path) == 2 and "has no baseline" in refused(capsys)
     assert status("--baselines", tmp_path / "no") == 2 and "no such folder" in refused(capsys)
     (tmp_path / "cut.json").write_text("{")
