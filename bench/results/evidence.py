@@ -14,17 +14,20 @@ import pandas as pd
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.json_files import read_object
+from aexad.bench.measure.names import IMAGE_COLUMNS
 from aexad.bench.results import baseline
 from aexad.bench.results.image_rows import of_folder
 from aexad.bench.results.readings import ALONE
 from aexad.bench.results.store import Store
 
 Place = tuple[str, str]
+COLUMNS = ["id", "label", "score", "used", *IMAGE_COLUMNS]
+"""What is kept of an image: of the rest nothing is asked, and a hundred cells add up."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A finished cell. entry: as baseline.entry writes it; images: its rows, as
+    """A finished cell. entry: as baseline.entry writes it; images: COLUMNS of its rows, as
     image_rows.per_image gives them, None where they were not kept. source: where it is kept."""
 
     source: str
@@ -109,7 +112,7 @@ def of_baselines(folder: Path) -> tuple[list[Evidence], dict[str, str]]:
                 continue
         content = baseline.load(path)
         notes[path.name] = content.get("note") or ""
-        rows = (dict(list(baseline.images(path, content).groupby("key")))
+        rows = (dict(list(baseline.images(path, content)[[*COLUMNS, "key"]].groupby("key")))
                 if content.get("images") else {})
         found += [Evidence(path.name, entry, rows.get(entry.get("key")))
                   for entry in content["cells"]]
@@ -127,4 +130,6 @@ def of_store(store: Store) -> list[Evidence]:
 def _of_folders(store: Store, prefix: str) -> Iterator[Evidence]:
     for folder, info in store.all_cells():
         entry = baseline.entry_of(info, store.fit_behind(info))
-        yield Evidence(prefix + folder.relative_to(store.root).as_posix(), entry, of_folder(folder))
+        rows = of_folder(folder)
+        yield Evidence(prefix + folder.relative_to(store.root).as_posix(), entry,
+                       None if rows is None else rows[COLUMNS])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from aexad.bench.measure import intervals
@@ -135,10 +136,10 @@ def over_images(cells: Chosen, column: str, values: dict[int, float]) -> Interva
     """Of a mean over images, around the mean that the tables show (over seeds of their means)."""
     if not cells.has_rows:
         return None
-    by_seed = [rows[column] for seed in values
+    by_seed = [rows[column].dropna() for seed in values
                if (rows := cells.runs[seed].used) is not None]
-    images = (by_seed[0].dropna() if len(by_seed) == 1 else pd.concat(by_seed).dropna().groupby(
-        level="id", sort=False).mean()).to_numpy()
+    which, _ = pd.factorize(np.concatenate([numbers.index for numbers in by_seed]))
+    images = np.bincount(which, np.concatenate(by_seed)) / np.bincount(which)
     found = intervals.of_mean([images], [list(values.values())])
     if found is None:
         return None
