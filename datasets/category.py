@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aexad.bench.base.errors import UserError
+from aexad.bench.base.errors import UserError, say
 from aexad.bench.base.files import neighbour, sweep
 from aexad.bench.base.refusals import refusal
 from aexad.datasets import folder, suite
@@ -246,5 +245,4 @@ def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:
     except OSError as error:
         with suppress(OSError):  # where nothing can be written, nothing was
             building.unlink(missing_ok=True)
-        print(f"warning: cannot cache decoded images in {path.parent} ({error.strerror})",
-              file=sys.stderr)
+        say(f"warning: cannot cache decoded images in {path.parent} ({error.strerror})")

@@ -9,7 +9,6 @@ import os
 import pickle
 import re
 import struct
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from aexad.bench.base.errors import UserError, first_line
+from aexad.bench.base.errors import UserError, first_line, say
 from aexad.bench.base.refusals import not_fetched, reading
 
 # What torch's and safetensors' readers raise on damaged or hostile files.
@@ -139,7 +138,7 @@ def _without_prefix(own: dict, state: dict, path: Path, arch: str) -> dict:
     if len(found) > 1:
         raise UserError(f"{path}: {len(found)} sets of weights of {arch}, named {', '.join(found)}"
                         f"…; save one of them with torch.save, and give that")
-    print(f"note: {path}: the weights of {arch} are those named {found[0]}…", file=sys.stderr)
+    say(f"note: {path}: the weights of {arch} are those named {found[0]}…")
     return {key.removeprefix(found[0]): value for key, value in state.items()
             if key.startswith(found[0])}
 

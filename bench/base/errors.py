@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 LONGEST = 2000  # characters of a message; what is quoted in it may have any length
@@ -24,6 +25,11 @@ def one_line(text: str) -> str:
     if len(text) > LONGEST:
         text = f"{text[:LONGEST // 2]} … {text[-LONGEST // 2:]}"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def say(text: str) -> None:
+    """A line on stderr that may quote what files and their names say, as a UserError does."""
+    print(one_line(text), file=sys.stderr, flush=True)
 
 
 def first_line(error: BaseException, otherwise: str = "") -> str:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from aexad.bench.base.errors import UserError, one_line
+from aexad.bench.base.errors import UserError, say
 from aexad.bench.commands import figures
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import (
@@ -144,7 +144,7 @@ def explain(args: argparse.Namespace) -> int:
     found = new_images.find(args.inputs, args.out)
     for folder in filter(Path.is_dir, args.inputs):
         if phrases := passed_over.below(folder, args.out):
-            print(one_line(f"{folder}: not looked at: {', '.join(phrases)}"), file=sys.stderr)
+            say(f"{folder}: not looked at: {', '.join(phrases)}")
     left_out = write_new(found, args.model, known, args.weights and Path(args.weights),
                          device(args.device), args.threads, args.out)
     count = f"{len(found.images) + len(found.left_out) - left_out} images"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from aexad.bench.base.errors import UserError
+from aexad.bench.base.errors import UserError, one_line
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import check_at_least_one, chosen_rows, data_root
 from aexad.bench.paper.audit.printed import facts
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
                        for row in missing)
     others = sorted(_others(root))
     if others:
-        print(f"not looked at, no dataset of datasets/catalog.py: {', '.join(others)}")
+        print(one_line(f"not looked at, no dataset of datasets/catalog.py: {', '.join(others)}"))
     print(f"{len(reports)} categories looked at, {faults} fault{'s' * (faults != 1)}"
           + _absent(missing))
     return 1 if faults else 0
@@ -61,7 +61,7 @@ def _show(row: tuple[str, str], place: Path, threads: int) -> Report:
 def _say(findings: Sequence[Finding]) -> int:
     count = 0
     for count, finding in enumerate(findings, 1):
-        print(f"  {finding.kind}: {finding.text}", flush=True)
+        print(f"  {finding.kind}: {one_line(finding.text)}", flush=True)
     return count
 
 

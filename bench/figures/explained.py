@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from aexad.bench.base.errors import UserError
+from aexad.bench.base.errors import UserError, say
 from aexad.bench.figures import overlays, stored
 from aexad.bench.measure import maps
 from aexad.bench.plan.cells import Cell
@@ -56,7 +56,7 @@ def write_new(found: Found, folder: Path, known: model.Model, weights: Path | No
 
     def leave_out(reason: str) -> None:
         left_out.append(reason)
-        print(f"left out: {reason}", file=sys.stderr)
+        say(f"left out: {reason}")
 
     for reason in found.left_out:
         leave_out(reason)
@@ -137,5 +137,5 @@ def _warn(images: np.ndarray, found: list[New]) -> None:
     few = np.flatnonzero(narrow(images))
     if len(few):
         said = narrow_range(images[few[0]], found[few[0]].path)
-        print(f"warning: {len(few)} images {said}; scale their values as those of the images that "
-              f"trained", file=sys.stderr)
+        say(f"warning: {len(few)} images {said}; scale their values as those of the images that "
+            f"trained")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aexad.bench.base.errors import UserError
+from aexad.bench.base.errors import UserError, say
 from aexad.bench.plan.cells import Cell, Fit, by_fit
 from aexad.bench.results.records import pending
 from aexad.bench.results.store import HEATMAPS, Store
@@ -44,17 +43,17 @@ def run(cells: Sequence[Cell], options: Options, choice: Choice = HERE,
             for i, (fit, group) in enumerate(todo.items(), 1)]
     if not work:
         return Ran([], left_out)
-    _say(f"{len(work)} fits to do, {sum(len(j.cells) for j in work)} cells; "
-         f"{len(cells) - sum(len(j.cells) for j in work)} cells stored, skipped or "
-         f"without data")
+    say(f"{len(work)} fits to do, {sum(len(j.cells) for j in work)} cells; "
+        f"{len(cells) - sum(len(j.cells) for j in work)} cells stored, skipped or "
+        f"without data")
     return Ran(_do(work, options, choice, after), left_out)
 
 
 def _do(work: list[Job], options: Options, choice: Choice, after: Callable[[], None]
         ) -> list[str]:
     """Hand the jobs to workers as these become free. Returns what failed, a line each."""
-    schedule, failures = Schedule(work, options.store, _say), []
-    pool = engines.pool(choice, options, _say)
+    schedule, failures = Schedule(work, options.store, say), []
+    pool = engines.pool(choice, options, say)
     try:
         while schedule.left() or pool.busy():
             while pool.free() and (job := schedule.next()):
@@ -68,8 +67,8 @@ def _do(work: list[Job], options: Options, choice: Choice, after: Callable[[], N
                 after()
     except KeyboardInterrupt:
         if choice.engine == "dask" and pool.busy():
-            _say(f"{pool.busy()} fits have begun on dask workers: they go on there, and are "
-                 f"kept")
+            say(f"{pool.busy()} fits have begun on dask workers: they go on there, and are "
+                f"kept")
         raise
     finally:
         pool.close()
@@ -80,8 +79,8 @@ def _tell(outcome: Outcome) -> None:
     """Progress that a worker on another machine has not shown here itself."""
     if not (outcome.held or outcome.lost):
         told = "; ".join(outcome.failures)
-        _say(f"{outcome.job.label} {outcome.job.fit.scenario} seed {outcome.job.fit.seed}: "
-             f"{f'failed: {told}' if told else f'done by {outcome.worker}'}")
+        say(f"{outcome.job.label} {outcome.job.fit.scenario} seed {outcome.job.fit.seed}: "
+            f"{f'failed: {told}' if told else f'done by {outcome.worker}'}")
 
 
 def _say_without_maps(cells: Sequence[Cell], store: Store) -> None:
@@ -89,9 +88,5 @@ def _say_without_maps(cells: Sequence[Cell], store: Store) -> None:
     lacking = sum(store.cell_info(c) is not None and not (store.cell_dir(c) / HEATMAPS).exists()
                   for c in cells)
     if lacking:
-        _say(f"note: {lacking} cells were stored without heatmaps, and stay so; figures "
-             f"explain them again, --keep-maps with another --results keeps them")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+        say(f"note: {lacking} cells were stored without heatmaps, and stay so; figures "
+            f"explain them again, --keep-maps with another --results keeps them")

@@ -66,6 +66,20 @@ def test_images_without_contrast_or_of_eight_bits_are_warned_of(tmp_path, capsys
             f"200 of 255") in said and "data.bits" not in said
 
 
+@pytest.mark.parametrize("name, shown", [("\x1b[2J000", r"\x1b[2J000"), ("0\n00", r"0\n00"),
+                                         ("000\x9b31m", r"000\x9b31m")])
+def test_names_in_warnings_are_shown_escaped(tmp_path, capsys, name, shown):
+    place = make_category(tmp_path / "plates", side=32)
+    Image.fromarray(np.full((32, 32, 3), 9, np.uint8)).save(place / f"train/good/{name}.png")
+    assert run(place, tmp_path / "r", "--out", str(tmp_path / "m"), command="fit") == 0
+    said = capsys.readouterr().err
+    assert cli.main(["explain", str(tmp_path / "m"), str(place / "train"), "--device", "cpu",
+                     "--threads", "1", "--out", str(tmp_path / "o")]) == 0
+    for text in (said, capsys.readouterr().err):
+        [line] = [li for li in text.split("\n") if li.startswith("warning: ")]
+        assert f"{shown}.png: 9 to 9 of 255" in line and line.isprintable()
+
+
 def test_usual_images_are_not_warned_of(tmp_path):
     rng = np.random.default_rng(0)
     images = [rng.integers(low, high, (9, 9, 3)) for low, high in ((0, 256), (0, 70), (60, 120))]

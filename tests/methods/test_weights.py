@@ -54,6 +54,14 @@ def test_names_may_have_a_prefix_more(tmp_path, resnet18, capsys, prefix):
     assert f"w.pth: the weights of resnet18 are those named {prefix}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("prefix, shown", [("\x1b[2J.", r"\x1b[2J."), ("a\nb.", r"a\nb.")])
+def test_what_is_said_of_a_files_names_is_one_line(tmp_path, resnet18, capsys, prefix, shown):
+    torch.save({prefix + k: v for k, v in resnet18.items()}, tmp_path / "w.pth")
+    build_encoder("resnet18", True, Weights(tmp_path / "w.pth"))
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"are those named {shown}…" in line and line.isprintable()
+
+
 @pytest.mark.parametrize("wrap", [
     lambda state: {"state_dict": {f"module.{k}": v for k, v in state.items()}, "epoch": 3},
     lambda state: {"model": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}},
