@@ -116,14 +116,30 @@ def _fields(words: list[str]) -> list[str]:
 def _inside(bases: tuple[Path, ...], name: str, where: str) -> Path:
     """The image file `name` in the first of the folders that has it."""
     for base in bases:
-        path = (base / name).resolve()
-        if not path.exists():
-            path = (base / name.replace("\\", "/")).resolve()  # written on Windows
-        if path.is_relative_to(base.resolve()) and path.is_file():
+        try:
+            path = (base / name).resolve()
+            if not path.exists():
+                path = _spelled(base, Path(name.replace("\\", "/"))).resolve()  # from Windows
+            found = path.is_relative_to(base.resolve()) and path.is_file()
+        except (OSError, ValueError):  # too long for a name, or with a null in it
+            continue
+        if found:
             if path.suffix.lower() not in EXTENSIONS:
                 raise UserError(f"{where}: {name} is no image ({', '.join(EXTENSIONS)})")
             return path
     raise UserError(f"{where}: no file {name} in {' or '.join(map(str, bases))}")
+
+
+def _spelled(base: Path, name: Path) -> Path:
+    """The path as the folders spell it, whose Unicode form may be another: é as one character or,
+    from macOS, as two."""
+    path = base
+    for part in name.parts:
+        there = (path / part).exists() or part == ".."
+        path = path / part if there else next(
+            (p for p in folder.listed(path) if folder.form(p.name) == folder.form(part)),
+            path / part)
+    return path
 
 
 def _copy(source: Path, target: Path, where: str) -> None:

@@ -12,6 +12,7 @@ import types
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 import requests
@@ -282,6 +283,8 @@ def test_a_choice_of_images_and_masks(kaggle, cracks, tmp_path, capsys):
     ("000.png,train", "000.png,valid", "line 2: part 'valid', expected train or test"),
     ("train,good", "train,../good", "line 2: kind '../good'"),
     ("good000", "good999", "line 2: no file Crack/good999.png in"),
+    ("good000", "good\0", r"line 2: no file Crack/good\x00.png in"),
+    ("good000", "g" * 300, "line 2: no file Crack/ggg"),
     ("Crack/good000.png", "../../../made/train/good/000.png", "line 2: no file ../../../made"),
     ("train,good,", "train,good,made/ground_truth/crack/003_mask.png", "a mask of a normal image"),
     (",made/ground_truth/crack/003_mask.png", ",", "an anomalous image without a mask"),
@@ -309,6 +312,22 @@ def test_a_choice_from_a_spreadsheet(kaggle, cracks, tmp_path, rewrite):
     files = [sorted(p.relative_to(tmp_path / name) for p in (tmp_path / name / "road").rglob("*"))
              for name in ("plain", "excel")]
     assert files[0] == files[1] and len(files[0]) > 5
+
+
+@pytest.mark.parametrize("disk, text", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_a_choice_in_another_unicode_form_than_the_files(kaggle, cracks, tmp_path, disk, text):
+    """Of a folder, an image in it and a mask beside the file."""
+    (kaggle.gives / "Crack").rename(kaggle.gives / normalize(disk, "Größe"))
+    [image] = kaggle.gives.rglob("crack003.png")
+    image.rename(image.with_name(normalize(disk, "Öl.png")))
+    (cracks / "003_mask.png").rename(cracks / normalize(disk, "Maß é.png"))
+    content = CHOICE.replace("Crack/", "Größe/").replace("crack003", "Öl").replace(
+        "003_mask", "Maß é")
+    (tmp_path / "choice.csv").write_text(normalize(text, content), "utf-8")
+    assert fetch(tmp_path / "d", "road", "--accept-licence", "--choice",
+                 str(tmp_path / "choice.csv")) == 0
+    kinds = [i.kind for i in Library(tmp_path / "d", tmp_path / "cache").scan("road", "road")]
+    assert sorted(kinds) == ["crack", "crack", "good", "good"]
 
 
 @pytest.mark.parametrize("content, said", [
