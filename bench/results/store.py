@@ -37,7 +37,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = "free some space" if error.errno in FULL else "choose another --results"
+        remedy = ("free some space" if error.errno in FULL else
+                  "choose another folder (--results, or the option that named this one)")
         raise UserError(f"{path}: cannot write ({error.strerror or error}); {remedy} and run the "
                         f"same command again, nothing finished is lost") from None
 

@@ -116,7 +116,8 @@ def test_a_disk_that_fails_to_sync_has_not_written(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(UserError, match="x.json: cannot write .Input/output error"):
+    with pytest.raises(UserError, match="x.json: cannot write .Input/output error.; choose another "
+                                        "folder .--results, or the option that named this one"):
         write_json(tmp_path / "x.json", {"a": 1})
     assert os.listdir(tmp_path) == []
 
