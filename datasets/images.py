@@ -104,8 +104,9 @@ def marked(path: Path, shape: tuple[int, int], threshold: int, grey: bool) -> np
         threshold = 0  # masks in {0, 1} are common, too
     elif 0 < most <= threshold:
         raise UserError(f"{path}: no value is above data.mask_threshold {threshold}, the largest "
-                        f"is {most}, so that it would mark nothing; for class numbers pass --set "
-                        f"data.mask_threshold=0")
+                        f"is {most}, so that it would mark nothing although it is not black; for "
+                        f"class numbers pass --set data.mask_threshold=0, or make it black where "
+                        f"nothing is meant")
     elif least > threshold and most - least > NOISE:
         raise UserError(f"{path}: all values are above data.mask_threshold {threshold}, the "
                         f"smallest is {least}, so that it would mark everything; make what is "

@@ -96,6 +96,7 @@ def test_noise_of_jpeg_in_a_white_mask_is_white(tmp_path):
 
 @pytest.mark.parametrize("picture, said", [
     (of_values(0, 1, 2), "the largest is 2, .*for class numbers pass --set data.mask_threshold=0"),
+    (of_values(0, 127), "the largest is 127, .*make it black where nothing is meant$"),
     (of_values(0, 1), "the largest is 1"), (of_values(1, 1), "the largest is 1"),
     (of_values(0, 7, 100), "the largest is 100"),
     (palette((0, 0, 0), (128, 0, 0)), "the largest is 38"),
@@ -153,6 +154,20 @@ def test_nothing_is_trained_with_them(category, tmp_path, capsys, words):
         assert run(root, tmp_path / "r", *BOTTLE, "--methods", "ae_xad", *words, "--set",
                    "data.mask_threshold=0") == 0
         assert csv(tmp_path / "r").value.notna().all()
+
+
+def test_a_single_faint_mask_is_refused_and_a_black_one_is_not(category, tmp_path, capsys):
+    """Somebody drew a shape in it: the image is anomalous, and must not be left out in silence."""
+    path = category / "ground_truth/scratch/002_mask.png"
+    pixels = np.asarray(Image.open(path)) // 4
+    words = (*BOTTLE, "--methods", "ae_xad", "--set", "data.grey_masks=threshold")
+    Image.fromarray(pixels).save(path)
+    assert run(category.parents[1], tmp_path / "r", *words) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"{path}: " in line and "the largest is 63, so that it would mark nothing" in line
+    Image.fromarray(pixels * 0).save(path)
+    assert run(category.parents[1], tmp_path / "r", *words) == 0
+    assert "masks on disk: 1 empty" in capsys.readouterr().err
 
 
 # -- what is said of single empty and full ones --
