@@ -24,6 +24,7 @@ from aexad.bench.tables.grids import Grid, signed
 METRICS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection"}
 PAIRED = ("auc", "f1", "iou")  # one number per image; detection is one of the whole test set
 BASE = "base"
+UNDEFINED = "undefined"  # of no test image a number
 
 
 @dataclass(frozen=True)
@@ -222,14 +223,20 @@ def _row(outcome: Outcome) -> list[str]:
     if outcome.missing:
         return [outcome.missing] + [""] * (len(HEADS) - 4)
     paper = outcome.paper
-    cells = [f"{outcome.values[m]:.3f}" for m in METRICS]
+    cells = [_shown(outcome.values[m]) for m in METRICS]
     for metric in PAIRED:
         difference, low, high = outcome.differences.get(metric, (None, None, None))
         cells.append("" if difference is None else signed(difference, 3))
         if metric != "iou":
             cells.append("" if low is None else f"[{signed(low, 3)}, {signed(high, 3)}]")
-    cells += [signed(outcome.values[m] - paper[m], 3) if m in paper else "–" for m in METRICS]
+    apart = {m: outcome.values[m] - paper[m] for m in paper}
+    cells += [signed(apart[m], 3) if m in paper and not math.isnan(apart[m]) else "–"
+              for m in METRICS]
     return [*cells, f"{outcome.grams:.3g}"]
+
+
+def _shown(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{value:.3f}"
 
 
 def table(made: Sequence[Outcome]) -> pd.DataFrame:

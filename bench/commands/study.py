@@ -4,6 +4,7 @@ paper?"""
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -150,6 +151,9 @@ def _notes(request: Request, made: list[study.Outcome], lacking: list[Variant]) 
     if any(outcome.variant.shift for outcome in made):
         notes.append("split: the two next seeds, other test images in part: Δ is of those that "
                      "both test; the seed of the training differs, too")
+    if any(math.isnan(value) for outcome in made for value in outcome.values.values()):
+        notes.append(f"{study.UNDEFINED}: AUC, F1 and IoU where the mask of every anomalous test "
+                     f"image is empty or full, detection where no test image is normal")
     why: dict[str, list[str]] = {}
     for o in made:
         if o.missing and o.category:

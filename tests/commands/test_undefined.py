@@ -94,6 +94,14 @@ def test_the_steps_of_an_image_that_is_asked_for_are_drawn(kept, tmp_path, monke
     assert (tmp_path / "r/figures/figure1-smoke.png").exists()
 
 
+def test_a_study_says_undefined_and_no_nan(kept, tmp_path, capsys):
+    place, results = kept
+    assert command("study", place, tmp_path / "r", "--points", "filter") == 0
+    said = capsys.readouterr().out
+    assert said.count("undefined") == 2 * 3 + 1 and "nan" not in said
+    assert "undefined: AUC, F1 and IoU where the mask of every anomalous test image is" in said
+
+
 def test_a_model_and_a_baseline_are_written(kept, tmp_path, capsys):
     place, results = kept
     assert command("fit", place, results, "--out", str(tmp_path / "model")) == 0
