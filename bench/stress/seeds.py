@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import struct
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
@@ -53,6 +54,26 @@ def images() -> list[bytes]:
             _encoded(rgb, "JPEG", exif=turned), _encoded(rgb, "PNG", exif=turned),
             _encoded(rgb, "TIFF", save_all=True, append_images=[rgb, rgb]),
             _encoded(rgb, "JPEG", progressive=True, quality=30)]
+
+
+def float_maps() -> list[bytes]:
+    """TIFFs of the number types that Pillow does not know, plain and compressed."""
+    import tifffile
+
+    made = []
+    for kind in ("float16", "float32", "float64", "uint32", "int64"):
+        for packed in (None, "zlib"):
+            file = io.BytesIO()
+            tifffile.imwrite(file, (RNG(5).random((16, 24)) * 99).astype(kind), compression=packed)
+            made.append(file.getvalue())
+    return made
+
+
+def choices() -> list[bytes]:
+    """CSV files of editors and spreadsheets, the second with names as macOS writes them."""
+    text = "image,part,kind,mask\na.png,train,good,\né/b.png,test,dent,é/mask.png\n"
+    return [text.encode(), unicodedata.normalize("NFD", text).encode(),
+            text.replace(",", ";").encode("utf-8-sig"), text.replace(",", "\t").encode("utf-16")]
 
 
 def masks() -> list[bytes]:
@@ -114,7 +135,8 @@ def saved(content: object, **options: object) -> bytes:
 
 def weights() -> list[bytes]:
     old = {"_use_new_zipfile_serialization": False}
-    return [saved(state()), saved(state(), **old), saved({"conv.weight": torch.ones(3, 3)})]
+    trained = {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state().items()}}
+    return [saved(state()), saved(state(), **old), saved(trained)]
 
 
 def weight_cases(trace: Path) -> list[bytes]:
@@ -129,6 +151,8 @@ def weight_cases(trace: Path) -> list[bytes]:
             b"\x00" + b"1\x85R.", saved([1, 2]), saved({"a": 1}), saved({1: torch.ones(1)}),
             saved({"a": torch.ones(2).to_sparse()}), saved({"a": torch.empty(9, device="meta")}),
             saved({"a": torch.ones(1).expand(1 << 40)}), saved(torch.ones(1)),
+            saved({"\x1b[2J\n.conv.weight": state()["conv.weight"]}),
+            saved({str(i): state() for i in range(9)}), saved({"conv.weight": torch.ones(3, 3)}),
             b"(" * 100_000 + b".", b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b"."]
 
 

@@ -4,6 +4,7 @@ that takes an input through it. Whatever is not accepted must end in a UserError
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -31,8 +32,9 @@ from aexad.bench.stress import mutate, seeds
 from aexad.bench.tables import render
 from aexad.bench.tables.assemble import with_metrics
 from aexad.bench.tables.build import build
+from aexad.datasets.arrange import choose
 from aexad.datasets.images import marks_something, read_image, read_mask, read_rgb
-from aexad.methods.weights import read_state
+from aexad.methods.weights import load_matching, read_state
 
 READING = {"kwh": 1e-3, "grams": 0.2, "seconds": 3.0, "country": "ITA", "mode": "constant",
            "codecarbon": "3", "shared": False, "problem": None}
@@ -87,7 +89,7 @@ def _pictures(folder: Path) -> list[Target]:
                    share=1.5, python=True),
             Target("mask", seeds.masks(), [*wrong, *seeds.images()],
                    _file(folder / f"{'m' * 245}.png", mask), share=2, python=True),
-            Target("map picture", seeds.images()[5:7], wrong,
+            Target("map picture", [*seeds.images()[5:7], *seeds.float_maps()], wrong,
                    _file(folder / "map.tiff", map_files.read_map), share=1, python=True),
             Target("map array", seeds.arrays()[1:], seeds.array_cases(folder / TRACE),
                    _file(folder / "map.npy", map_files.read_map), share=2, python=True),
@@ -209,9 +211,19 @@ def _checkpoint(folder: Path) -> Target:
 
 
 def _tensors(folder: Path) -> list[Target]:
+    class Network(torch.nn.Module):
+        """One whose weights the good files hold."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 2, 2, bias=False)
+
+    network = Network()
+
     def weights(path: Path) -> None:
-        for tensor in read_state(path).values():
-            assert tensor.numel() >= 0
+        state = read_state(path)
+        assert all(tensor.numel() >= 0 for tensor in state.values())
+        load_matching(network, state, path, "a network")
 
     [cell] = all_cells(Settings("smoke"), ["ae_xad"], [("mvtec", "bottle")], "standard", [40])
     kept = Store(folder / "models")
@@ -226,6 +238,21 @@ def _tensors(folder: Path) -> list[Target]:
 
 
 # -- texts --
+
+
+def _choice(folder: Path) -> Target:
+    """The CSV file of `fetch --choice`, of a tree with images whose names are not all ASCII."""
+    tree, chosen = folder / "tree", folder / "chosen"
+    for name in ("a.png", "é/b.png", "é/mask.png"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(seeds.images()[0])
+
+    def read(path: Path) -> None:
+        shutil.rmtree(chosen, ignore_errors=True)
+        choose(tree, path, chosen)
+
+    return Target("choice of fetch", seeds.choices(), [b"", b"\xff\xfe", b"sep=;\n", b"image\n"],
+                  _file(folder / "choice.csv", read), share=0.5, python=True)
 
 
 def _texts(folder: Path) -> list[Target]:
@@ -255,7 +282,7 @@ def _texts(folder: Path) -> list[Target]:
             Target("--set", [text.encode() for text in sets],
                    [text.encode("utf-8", "surrogatepass") for text in mutate.NASTY_TEXTS],
                    assigned, mutate.of_text, 2, True),
-            _baseline(folder)]
+            _baseline(folder), _choice(folder)]
 
 
 def _baseline(folder: Path) -> Target:
