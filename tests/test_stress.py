@@ -3,16 +3,24 @@ notice."""
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import signal
 import sys
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.commands import cli
-from aexad.bench.stress import faults, fuzz, targets
+from aexad.bench.results.store import write_json
+from aexad.bench.stress import faults, fuzz, surroundings, targets
+from aexad.bench.stress.calls import Call, undisturbed
+from aexad.bench.stress.field import Field, Outcome, Untried, changed, finished
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 
@@ -31,7 +39,7 @@ def field(tmp_path_factory, place):
     folder = tmp_path_factory.mktemp("field")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AEXAD_CACHE", str(folder / "cache"))
-        field = faults.Field(folder, 7, cli.main)
+        field = Field(folder, 7, cli.main)
         assert field.first.code == 0, field.first.said()
         yield field
 
@@ -52,11 +60,25 @@ def test_every_input_is_accepted_or_refused_in_one_clear_line(place, tmp_path):
                                           ("read-only results", 1), ("NaN loss", 1),
                                           ("out of memory", 1)])
 def test_nothing_is_lost(field, name, rounds):
-    outcome = faults.Outcome(name)
+    outcome = Outcome(name)
     for number in range(rounds):
         faults.one_round(field, name, number, outcome)
     assert outcome.lost == [] and outcome.rounds == rounds
     assert outcome.kills or name != "SIGKILL"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", surroundings.KINDS)
+def test_commands_in_odd_surroundings_end_as_they_should(field, name, tmp_path):
+    """The first of each kind; `stress --only` tries them all."""
+    calls = surroundings.KINDS[name](undisturbed(field), random.Random(1), tmp_path)
+    try:
+        wrong = [call.run(field) for call in islice(calls, 2)]
+    except Untried as reason:
+        pytest.skip(f"{name.upper()} NOT TESTED: {reason}")
+    finally:
+        calls.close()  # gives back what it had taken away
+    assert wrong == [[], []]
 
 
 # -- it would notice --
@@ -90,6 +112,66 @@ def test_code_that_was_run_and_inputs_without_end_are_failures(tmp_path, monkeyp
         assert [said in why for _, why in count.failures] == [True]
 
 
+def refusing(*lines: str, status: int = 2):
+    def main(words):
+        print(*lines, sep="\n", file=sys.stderr)
+        return status
+    return main
+
+
+@pytest.mark.parametrize("main, wrong", [
+    (refusing("error: a: no permission"), None),
+    (refusing("error: a: no permission", "error: b: no permission"), "more than one line"),
+    (refusing("error: a: damaged"), "it says error: a: damaged"),
+    (refusing("no permission", status=0), "status 0, not 2"),
+    (refusing("Traceback (most recent call last):", "error: no permission"), "it says Traceback"),
+    (lambda words: 1 / 0, "status 70, not 2"),
+    (lambda words: os.kill(os.getpid(), signal.SIGKILL), "status -9, not 2")])
+def test_a_refusal_that_is_none_is_lost(tmp_path, main, wrong):
+    place = SimpleNamespace(folder=tmp_path, main=main)
+    found = Call("a folder", ["x"], status=2, says="no permission").run(place)
+    assert [wrong in what and what.startswith("a folder: ") for what in found] == (
+        [True] if wrong else [])
+
+
+def test_what_is_not_written_as_elsewhere_is_lost(field, tmp_path):
+    plain = undisturbed(field)
+    for command in (plain.run, plain.fit, plain.explain):
+        _, check = command(tmp_path / command.__name__)
+        for part in ("tables", "figures", "overlays", "model", "explained"):
+            shutil.copytree(plain.place / part, tmp_path / command.__name__ / part,
+                            dirs_exist_ok=True)
+        assert check() == []
+        for path in (tmp_path / command.__name__).rglob("*.*"):
+            if path.suffix in (".png", ".npy", ".csv", ".safetensors", ".md"):
+                path.write_bytes(path.read_bytes() + b" ")
+        wrong = check()
+        assert wrong and all(what.endswith(" is not as elsewhere") for what in wrong)
+
+
+@pytest.mark.parametrize("change", [{"grams": 1e-3}, {"kwh": 1.0, "grams": 1.0}, {"mode": "tdp"},
+                                    {"country": "FRA"}])
+def test_a_reading_of_another_kind_is_lost(tmp_path, change):
+    reading = {"kwh": 1e-6, "grams": 3e-4, "seconds": 0.2, "mode": "constant", "country": "ITA"}
+    for name, more in (("whole", {}), ("same", {}), ("other", change)):
+        write_json(tmp_path / name / "fits/a/fit.json", {"emissions": reading | more})
+    assert surroundings._other_power(tmp_path / "same", tmp_path / "whole") == []
+    assert len(surroundings._other_power(tmp_path / "other", tmp_path / "whole")) == 1
+
+
+def test_a_fault_that_can_not_be_made_is_said_and_no_kill_is_waited_for(monkeypatch, capsys):
+    def untried(field, rng, results):
+        raise Untried("this user is refused nothing")
+
+    monkeypatch.setitem(faults.FAULTS, "home", lambda field, rng, results: (0, ["a table"]))
+    monkeypatch.setitem(faults.FAULTS, "no permission", untried)
+    assert cli.main(["stress", "--only", "home,no permission", "--kills", "3"]) == 1
+    said = capsys.readouterr()
+    assert "note: not tried: no permission: this user is refused nothing" in said.err
+    assert "lost: home, seed 1, round 0: a table" in said.err
+    assert "round 1: 0 kills" in said.err and "round 2" not in said.err
+
+
 def test_inputs_are_named_by_seed_and_number(place):
     for one in targets.all_targets(place):
         first = [fuzz.input_of(one, 3, i) for i in range(60)]
@@ -99,7 +181,7 @@ def test_inputs_are_named_by_seed_and_number(place):
 
 def test_what_differs_from_the_whole_run_is_lost(field, tmp_path):
     results = tmp_path / "r"
-    faults.shutil.copytree(field.whole, results)
+    shutil.copytree(field.whole, results)
     assert field.differences(results) == []
     [model, *_] = results.rglob("model.safetensors")
     model.write_bytes(model.read_bytes()[:-1] + b"x")
@@ -111,12 +193,12 @@ def test_what_differs_from_the_whole_run_is_lost(field, tmp_path):
 
 def test_a_finished_file_that_is_written_again_is_lost(field, tmp_path):
     results = tmp_path / "r"
-    faults.shutil.copytree(field.whole, results)
-    before = faults.finished(results)
-    assert len(before) == 6 and faults._changed(before) == []
+    shutil.copytree(field.whole, results)
+    before = finished(results)
+    assert len(before) == 6 and changed(before) == []
     path = random.Random(1).choice(list(before))
     path.write_bytes(path.read_bytes() + b" ")
-    assert len(faults._changed(before)) == 1
+    assert len(changed(before)) == 1
 
 
 def test_the_command_counts_and_repeats(tmp_path, capsys, monkeypatch):

@@ -30,6 +30,11 @@ EXPORTED = ("csv", "parquet")
 SCORES = ("max", "mean", "sum")  # an image's score from its map: those of results/map_files.py
 WEIGHTS = "weights"
 SHELLS = ("bash", "zsh")
+STRESS = ("Hostile inputs through every reader, and real runs under faults: SIGKILL, full and "
+          "read-only disks, a jumping clock, NaN, no memory; a home that is missing, read-only or "
+          "written ~, output that cannot be printed, settings of matplotlib and CodeCarbon, no "
+          "permission, links to nowhere, a disk without modes. --only takes their names as the "
+          "tables print them. Exit status 1: something was lost, or did not end in one clear line.")
 
 Options = Callable[[argparse.ArgumentParser], None]
 
@@ -290,6 +295,7 @@ COMMANDS: dict[str, Command] = {
                           "completion:run", _completion, about_cells=False),
     "benchmark": Command("speed against naive references, and memory", "benchmark:run", _benchmark,
                          about_cells=False),
-    "stress": Command("kills, full disks and hostile input; 1: something was lost, or did not end "
-                      "in one clear line", "stress:run", _stress, about_cells=False),
+    "stress": Command("kills, full disks, odd homes and terminals, hostile input; 1: something was "
+                      "lost, or did not end in one clear line", "stress:run", _stress,
+                      about_cells=False, description=STRESS),
 }

@@ -107,24 +107,24 @@ def _search(names: Sequence[str], args: argparse.Namespace, keep: Path
 def _faults(names: Sequence[str], args: argparse.Namespace, until: float) -> list:
     """All faults in turn, until the time is over and there were enough kills."""
     from aexad.bench.stress import faults
+    from aexad.bench.stress.field import Field, Outcome
 
-    outcomes = {name: faults.Outcome(name) for name in names}
+    outcomes = {name: Outcome(name) for name in names}
     cache = os.environ.get("AEXAD_CACHE")
     with tempfile.TemporaryDirectory(prefix="stress-") as folder:
         os.environ["AEXAD_CACHE"] = str(Path(folder) / "cache")
         try:
-            field = faults.Field(Path(folder), args.seed, args.main) if names else None
-            number = 0
+            field = Field(Path(folder), args.seed, args.main) if names else None
+            number, often = 0, OFTEN if "SIGKILL" in names else 1
+            kills = args.kills if any(name in faults.KILLING for name in names) else 0
             while names and (number == 0 or time.monotonic() < until
-                             or sum(o.kills for o in outcomes.values()) < args.kills):
+                             or sum(o.kills for o in outcomes.values()) < kills):
                 for name in names:
-                    if name == "SIGKILL" or number % OFTEN == 0 or len(names) == 1:
+                    if name == "SIGKILL" or number % often == 0:
                         faults.one_round(field, name, number, outcomes[name])
                 number += 1
                 print(f"round {number}: {sum(o.kills for o in outcomes.values())} kills, "
                       f"{sum(len(o.lost) for o in outcomes.values())} lost", file=sys.stderr)
-                if "SIGKILL" not in names and not (args.minutes or args.kills):
-                    break
         finally:
             os.environ.pop("AEXAD_CACHE")
             if cache is not None:
@@ -151,6 +151,9 @@ def _report(counts: Sequence, searches: Sequence, outcomes: Sequence, keep: Path
                        + [("all", sum(o.rounds for o in outcomes), sum(o.kills for o in outcomes),
                            sum(len(o.lost) for o in outcomes))],
                        ("fault", "rounds", "kills", "lost")))
+    for outcome in outcomes:
+        if outcome.untried:
+            print(f"note: not tried: {outcome.name}: {outcome.untried}", file=sys.stderr)
     failed = [(c.name, *failure) for c in counts for failure in c.failures]
     for name, path, why in failed[:50]:
         print(f"failed: {name}: {why[:200]}; again: stress --only '{name}' --input {path}",

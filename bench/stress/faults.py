@@ -13,97 +13,20 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from aexad.bench.results.store import CELL, FIT, read_json
-from aexad.bench.stress.category import make_category
-from aexad.bench.stress.child import Child, Main
-
-METHODS = "ae,ae_filtered,ae_xad_raw,ae_xad"  # two fits, four cells
-SAME = ("heatmaps.npy", "images.parquet", "model.safetensors", "*.csv")
-OTHERWISE = 300.0  # seconds after which a run counts as one that never ends
-
-
-@dataclass
-class Outcome:
-    """Rounds of one fault. lost: what was lost or wrong, with the round's number."""
-
-    name: str
-    rounds: int = 0
-    kills: int = 0
-    lost: list[str] = field(default_factory=list)
-
-
-class Field:
-    """A small data folder, the results of undisturbed runs, and places for disturbed ones. main:
-    what runs a command."""
-
-    def __init__(self, folder: Path, seed: int, main: Main) -> None:
-        self.folder, self.seed, self.main = folder, seed, main
-        self.data = make_category(folder / "data" / "mvtec" / "bottle").parents[1]
-        self.whole = folder / "whole"
-        began = time.monotonic()
-        self.first = self.run(self.whole)
-        self.seconds = time.monotonic() - began
-
-    def words(self, results: Path, *more: str) -> list[str]:
-        return ["table1", "--data-root", str(self.data), "--results", str(results),
-                "--protocol", "smoke", "--set", "data.size=32", "--epochs", "4", "--device", "cpu",
-                "--threads", "1", "--categories", "mvtec/bottle", "--methods", METHODS,
-                "--keep-maps", "--checkpoint-every", "0", *more]
-
-    def start(self, results: Path, *more: str, prepare: Callable[[], None] | None = None) -> Child:
-        return Child(self.main, self.words(results, *more), self.folder / "log.txt", prepare)
-
-    def run(self, results: Path, *more: str, prepare: Callable[[], None] | None = None) -> Child:
-        child = self.start(results, *more, prepare=prepare)
-        child.wait(OTHERWISE)
-        return child
-
-    def place(self, number: int) -> Path:
-        """An empty results folder for a round, and an empty cache of images."""
-        results = self.folder / f"round-{number}"
-        shutil.rmtree(results, ignore_errors=True)
-        os.environ["AEXAD_CACHE"] = str(results / "cache")
-        return results
-
-    def ended(self, results: Path, *more: str) -> list[str]:
-        """Run the command to its end; what is not as it should be then."""
-        child = self.run(results, *more)
-        if child.code != 0:
-            return [f"the command ended with {child.code}: {child.said()}"]
-        return self.differences(results)
-
-    def differences(self, results: Path) -> list[str]:
-        """Files that are not, bit for bit, those of the undisturbed run, or should not be there."""
-        wrong = []
-        for pattern in SAME:
-            for path in sorted(self.whole.rglob(pattern)):
-                other = results / path.relative_to(self.whole)
-                if not other.exists() or other.read_bytes() != path.read_bytes():
-                    wrong.append(f"{other.relative_to(results)} is not that of the whole run")
-        for name, key in ((CELL, "numbers"), (FIT, "losses")):
-            for path in sorted(self.whole.rglob(name)):
-                other = read_json(results / path.relative_to(self.whole)) or {}
-                if other.get(key) != read_json(path)[key]:
-                    wrong.append(f"{path.relative_to(self.whole)}: other {key}")
-        left = [p for p in results.rglob("*") if p.name.endswith((".tmp", "checkpoint.pt"))]
-        return wrong + [f"{path.relative_to(results)} was left behind" for path in left]
-
-
-def finished(results: Path) -> dict[Path, bytes]:
-    """fit.json and cell.json of what is done."""
-    paths = [*results.rglob(FIT), *results.rglob(CELL)]
-    return {p: p.read_bytes() for p in paths if (read_json(p) or {}).get("status") == "done"}
-
-
-def _changed(before: dict[Path, bytes]) -> list[str]:
-    return [f"{path.parent.name}: finished, and done again" for path, content in before.items()
-            if not path.exists() or path.read_bytes() != content]
-
+from aexad.bench.stress import surroundings
+from aexad.bench.stress.field import (
+    METHODS,
+    OTHERWISE,
+    Field,
+    Outcome,
+    Untried,
+    changed,
+    finished,
+)
 
 # -- each fault: a round, which returns what was lost, and how many kills it took --
 
@@ -123,7 +46,7 @@ def killed(field: Field, rng: random.Random, results: Path) -> tuple[int, list[s
             shutil.rmtree(results)
             latest /= 2
     lost = field.ended(results)
-    return kills, lost + _changed(before)
+    return kills, lost + changed(before)
 
 
 def killed_jobs(field: Field, rng: random.Random, results: Path) -> tuple[int, list[str]]:
@@ -132,7 +55,7 @@ def killed_jobs(field: Field, rng: random.Random, results: Path) -> tuple[int, l
     kills = child.kill_after(rng.uniform(0.5, 3.0) * field.seconds)
     before = finished(results)
     lost = field.ended(results, "--jobs", "2")
-    return kills, lost + _changed(before)
+    return kills, lost + changed(before)
 
 
 def killed_worker(field: Field, rng: random.Random, results: Path) -> tuple[int, list[str]]:
@@ -164,7 +87,7 @@ def full_disk(field: Field, rng: random.Random, results: Path) -> tuple[int, lis
         lost += [f"{p.name} was left behind" for p in results.rglob("*.tmp")]
         before = finished(results)
         enlarge()
-        lost += field.ended(results) + _changed(before)
+        lost += field.ended(results) + changed(before)
     return 0, lost
 
 
@@ -190,7 +113,7 @@ def read_only(field: Field, rng: random.Random, results: Path) -> tuple[int, lis
     shutil.copytree(field.whole, results)
     with locked(results) as can_be:
         if not can_be:
-            return 0, []
+            raise Untried("this root may not mount")
         child, more = field.run(results), field.run(results, "--seeds", "41")
         lost = [] if child.code == 0 else [f"stored table: {child.code}: {child.said()}"]
         if child.table() != field.first.table():
@@ -236,7 +159,7 @@ def jumping_clock(field: Field, rng: random.Random, results: Path) -> tuple[int,
     before = finished(results)
     child = field.run(results, prepare=jump)
     lost = [] if child.code == 0 else [f"{child.code}: {child.said()}"]
-    return kills, lost + field.differences(results) + _changed(before)
+    return kills, lost + field.differences(results) + changed(before)
 
 
 def nan_loss(field: Field, rng: random.Random, results: Path) -> tuple[int, list[str]]:
@@ -292,14 +215,20 @@ def no_memory(field: Field, rng: random.Random, results: Path) -> tuple[int, lis
 FAULTS: dict[str, Callable[[Field, random.Random, Path], tuple[int, list[str]]]] = {
     "SIGKILL": killed, "SIGKILL with --jobs 2": killed_jobs, "a worker killed": killed_worker,
     "disk full": full_disk, "read-only results": read_only, "clock jumping": jumping_clock,
-    "NaN loss": nan_loss, "out of memory": no_memory}
+    "NaN loss": nan_loss, "out of memory": no_memory,
+    **{name: surroundings.fault(kind) for name, kind in surroundings.KINDS.items()}}
+KILLING = ("SIGKILL", "SIGKILL with --jobs 2", "a worker killed", "clock jumping")
 
 
 def one_round(field: Field, name: str, number: int, outcome: Outcome) -> None:
     """One round of a fault; the seed and the number say what happens in it."""
     results = field.place(number)
     rng = random.Random(f"{field.seed} {name} {number}")
-    kills, lost = FAULTS[name](field, rng, results)
+    try:
+        kills, lost = FAULTS[name](field, rng, results)
+    except Untried as reason:
+        outcome.untried = str(reason)
+        return
     outcome.rounds, outcome.kills = outcome.rounds + 1, outcome.kills + kills
     outcome.lost += [f"round {number}: {what}" for what in lost]
     if not lost:

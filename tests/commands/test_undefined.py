@@ -95,7 +95,7 @@ def test_the_steps_of_an_image_that_is_asked_for_are_drawn(kept, tmp_path, monke
 
 
 def test_a_study_says_undefined_and_no_nan(kept, tmp_path, capsys):
-    place, results = kept
+    place, _ = kept
     assert command("study", place, tmp_path / "r", "--points", "filter") == 0
     said = capsys.readouterr().out
     assert said.count("undefined") == 2 * 3 + 1 and "nan" not in said
