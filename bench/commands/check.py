@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if args.update:
         return update(args)
     content = baseline.load(args.baseline)
-    _as_then(args, content.get("settings", {}))
+    _as_then(args, content.get("settings") or {})
     request = understand(args)
     entries = [e for e in content["cells"] if _asked(e, request)]
     if not entries:
@@ -64,7 +64,7 @@ def _as_then(args: argparse.Namespace, settings: dict) -> None:
     """The parameters are those of the baseline, but for what is asked for now."""
     args.protocol = args.protocol or settings.get("protocol")
     args.epochs = settings.get("epochs") if args.epochs is None else args.epochs
-    args.set = [*settings.get("set", []), *args.set]
+    args.set = [*(settings.get("set") or []), *args.set]
 
 
 def _asked(entry: Entry, request: Request) -> bool:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 def _licences(root: Path, names: list[str], accepted: bool) -> None:
     """Show what is not accepted yet; UserError where it isn't now."""
     record = root / WORK / "licences.json"
-    before = read_json(record) or {}
+    before = _recorded(record)
     new = [n for n in names if before.get(n, {}).get("licence") != SOURCES[n].licence]
     for name in new:
         print(f"{DATASETS[name].title}: {SOURCES[name].licence}\n  {SOURCES[name].page}")
@@ -102,7 +102,7 @@ def _get(name: str, source: Source, work: Path, tree: Path, args: argparse.Names
     """The archive (None: its files are in `tree` already), and what there is to record of it."""
     url = args.url or source.url
     if args.choice and tree.is_dir():  # fetched before, when the choice was missing
-        return None, (read_json(work / "fetched.json") or {}).get(name, {})
+        return None, _recorded(work / "fetched.json").get(name, {})
     shutil.rmtree(tree, ignore_errors=True)
     if args.archive:
         if not args.archive.is_file():
@@ -133,7 +133,13 @@ def _whole(archive: Path, sha256: str) -> str:
 def _record(work: Path, name: str, facts: dict) -> None:
     """Remember where a dataset is from, with its hash."""
     path = work / "fetched.json"
-    write_json(path, {**(read_json(path) or {}), name: {"when": _now(), **facts}})
+    write_json(path, {**_recorded(path), name: {"when": _now(), **facts}})
+
+
+def _recorded(path: Path) -> dict[str, dict]:
+    """What was remembered of each dataset in a file; what is no record there counts as none."""
+    return {name: facts for name, facts in (read_json(path) or {}).items()
+            if isinstance(facts, dict)}
 
 
 def _kaggle(name: str, source: Source, tree: Path) -> None:

@@ -58,7 +58,7 @@ def changes(before: Entry, now: Entry) -> list[Change]:
     fall."""
     fit = before["fit"]
     place = f"{fit['dataset']}/{fit['category']}"
-    tolerances = {**LEAST, **before.get("tolerance", {})}
+    tolerances = {**LEAST, **(before.get("tolerance") or {})}
     return [Change(before["method"], place, metric, before["numbers"][metric],
                    _number(now, metric), tolerances[metric])
             for metric in WATCHED if not math.isnan(_number(before, metric))]

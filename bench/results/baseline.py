@@ -121,7 +121,10 @@ def images(path: Path, content: dict[str, Any] | None = None) -> pd.DataFrame:
     named = (content or load(path)).get("images")
     if named is None:
         raise UserError(f"{path}: has no rows per image, as it is older than these; {ANEW}")
-    file = path.with_name(Path(named["file"]).name)
+    name = Path(named["file"]).name
+    if not name:
+        raise UserError(f"{path}: not a baseline (field images.file); {ANEW}")
+    file = path.with_name(name)
     try:
         with reading(file):
             content = file.read_bytes()

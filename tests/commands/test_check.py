@@ -117,6 +117,19 @@ def test_an_unchanged_tree_is_green_and_a_fall_is_red(smoke, tmp_path, capsys):
     assert "FELL" in out and "-0.1000" in out and "1 fell" in out
 
 
+@pytest.mark.parametrize("changed", [
+    {"settings": None, "note": None, "command": None, "key": None, "test_sha256": None},
+    {"settings": {"protocol": "smoke", "epochs": None, "set": None}, "images": None,
+     "tolerance": None, "n_train": None}])
+def test_null_is_as_good_as_absent(smoke, tmp_path, capsys, changed):
+    content = json.loads(smoke.read_text())
+    for part in (content, *content["cells"]):
+        part |= {name: value for name, value in changed.items() if name in part}
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    assert cli.main(["check", "--baseline", str(tmp_path / "b.json"), *SMOKE]) == 0
+    assert "8 numbers of 2 cells compared: 0 fell" in capsys.readouterr().out
+
+
 def test_other_parameters_are_not_comparable(smoke, capsys):
     words = ["check", "--baseline", str(smoke), "--threads", "1", "--methods", "ae_xad"]
     assert cli.main([*words, "--set", "ae_xad.lr=0.01"]) == 2

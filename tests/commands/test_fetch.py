@@ -105,6 +105,18 @@ def test_the_licence_is_shown_and_accepted_once(site, tmp_path, capsys):
     assert "CC BY-SA" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kept", [None, [], "yes", 3, {"licence": None}])
+def test_a_record_that_is_none_is_asked_for_and_written_anew(kaggle, cracks, tmp_path, kept):
+    (tmp_path / "d" / ".fetch").mkdir(parents=True)
+    for name in ("licences.json", "fetched.json"):
+        (tmp_path / "d" / ".fetch" / name).write_text(json.dumps({"road": kept, "wfdd": kept}))
+    (tmp_path / "choice.csv").write_text(CHOICE)
+    words = ("road", "--choice", str(tmp_path / "choice.csv"))
+    assert fetch(tmp_path / "d", *words) == 2
+    assert fetch(tmp_path / "d", *words, "--accept-licence") == 0
+    assert record(tmp_path / "d")["road"]["from"] == SOURCES["road"].page
+
+
 def test_what_is_there_already_stays(site, tmp_path, capsys):
     place = make_category(tmp_path / "btad" / "02", kinds=("ko",), each=4, side=16)
     before = {p: p.read_bytes() for p in place.rglob("*.png")}

@@ -171,6 +171,13 @@ def test_rows_are_looked_for_beside_the_file_alone(copy, tmp_path):
         baseline.images(copy)
 
 
+@pytest.mark.parametrize("file", ["", "/", "..", "a/.."])
+def test_rows_in_no_file_are_one_line(copy, file):
+    alter(copy, file=file)
+    with pytest.raises(UserError, match=r"kept\.json: not a baseline|\.\.: (not|cannot|missing)"):
+        baseline.images(copy)
+
+
 @pytest.mark.parametrize("room, full", [(1_000, "parquet"), (50_000, "json")])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_full_disk_leaves_the_pair_as_it_was(made, tmp_path, room, full, there):
