@@ -22,9 +22,12 @@ class UserError(Exception):
 
 def one_line(text: str) -> str:
     """`text` in one line that any terminal can show, its middle left out where it is too long."""
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST // 2]} … {text[-LONGEST // 2:]}"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in _cut(text))
+    return _cut(shown)  # an escape has up to ten characters
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST // 2]} … {text[-LONGEST // 2:]}"
 
 
 def say(text: str) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 
-from aexad.bench.base import files, params
+from aexad.bench.base import errors, files, params
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.json_files import Each, Maybe, Number, mismatch, read_object
 from aexad.bench.base.npy import read_npy
@@ -227,9 +227,12 @@ def test_columns_of_a_parquet_file_that_no_cell_has(tmp_path):
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(), max_size=3000))
+@example("\udcff" * 3000)  # six characters each, as it is shown
+@example("\U0010ffff" * 900)
 def test_a_message_is_one_line_whatever_it_quotes(text):
     said = str(UserError(f"{text}.png: damaged"))
     assert said.isprintable() and len(said.encode()) and said.endswith(".png: damaged")
+    assert len(said) <= errors.LONGEST + len(" … ")
     if text.isprintable() and len(text) < 1900:
         assert said == f"{text}.png: damaged"
 
