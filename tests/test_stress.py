@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,6 +173,13 @@ def test_a_fault_that_can_not_be_made_is_said_and_no_kill_is_waited_for(monkeypa
     assert "round 1: 0 kills" in said.err and "round 2" not in said.err
 
 
+def test_a_campaign_whose_empty_folder_was_tidied_up_ends_as_it_should(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(fuzz, "run", lambda target, seed, numbers, keep, count, place: (
+        shutil.rmtree(keep, ignore_errors=True), setattr(count, "refused", numbers.stop)))
+    assert cli.main(["stress", "--only", "model.json", "--inputs", "20"]) == 0
+
+
 def test_inputs_are_named_by_seed_and_number(place):
     for one in targets.all_targets(place):
         first = [fuzz.input_of(one, 3, i) for i in range(60)]
@@ -202,6 +210,7 @@ def test_a_finished_file_that_is_written_again_is_lost(field, tmp_path):
 
 
 def test_the_command_counts_and_repeats(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert cli.main(["stress", "--only", "model.json,--set", "--inputs", "200"]) == 0
     out = capsys.readouterr().out
     assert "model.json" in out and "anything else" in out and "SIGKILL" not in out
@@ -209,6 +218,7 @@ def test_the_command_counts_and_repeats(tmp_path, capsys, monkeypatch):
     again = ["stress", "--only", "model.json", "--input", str(tmp_path / "m")]
     assert cli.main(again) == 0 and capsys.readouterr().out == "refused\n"
     assert cli.main(["stress", "--only", "nothing"]) == 2
+    assert not list(tmp_path.glob("stress-kept-*"))
     from aexad.bench.results import model
     monkeypatch.setattr(model, "read", lambda folder: 1 / 0)
     assert cli.main([*again[:3], "--inputs", "20", "--keep", str(tmp_path / "kept")]) == 1

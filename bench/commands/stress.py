@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tabulate import tabulate
@@ -34,14 +35,14 @@ def run(args: argparse.Namespace) -> int:
             check_at_least_one(name, getattr(args, name))
     torch.set_num_threads(1)  # forked children have this thread alone
     faults.die_with_parent()
-    keep = args.keep or Path(tempfile.mkdtemp(prefix="stress-kept-"))
-    keep.mkdir(parents=True, exist_ok=True)
     with targets.workplace() as place:
         readers = targets.all_targets(Path(place))
         wanted = _chosen(args.only, [t.name for t in readers] + list(faults.FAULTS))
         readers = [t for t in readers if t.name in wanted]
         if args.input:
             return _again(args.input, readers, fuzz)
+        keep = args.keep or Path(tempfile.mkdtemp(prefix="stress-kept-"))
+        keep.mkdir(parents=True, exist_ok=True)
         # A third of the time each for our own mutations, libFuzzer's, and faults.
         until = time.monotonic() + 60 * args.minutes
         counts = _fuzz(readers, args, time.monotonic() + 20 * args.minutes, keep, Path(place))
@@ -165,6 +166,7 @@ def _report(counts: Sequence, searches: Sequence, outcomes: Sequence, keep: Path
     lost = [(o.name, text) for o in outcomes for text in o.lost]
     for name, text in lost[:50]:
         print(f"lost: {name}, seed {args.seed}, {text}", file=sys.stderr)
-    if not failed:
-        keep.rmdir() if not any(keep.iterdir()) and not args.keep else None
+    if not failed and not args.keep:
+        with suppress(OSError):  # a search left something, or somebody has tidied up
+            keep.rmdir()
     return 1 if failed or lost else 0
