@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from aexad.bench.plan.cells import all_cells, by_fit
@@ -141,6 +142,22 @@ def command(root: Path, results: Path, *words: str) -> subprocess.Popen:
         [sys.executable, "-m", "aexad.bench", "table1", "--data-root", str(root), "--results",
          str(results), *TINY, *words], cwd=root,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_no_process_outlives_a_killed_runner(root, tmp_path):
+    runner = command(root, tmp_path / "r", *TWO, "--methods", "ae", "--set", "ae.epochs=1000000",
+                     "--jobs", "2")
+    mine = psutil.Process(runner.pid)
+    wait_for(lambda: len(list(tmp_path.glob("r/fits/*/claim-*"))) == 2)
+    processes = [p for p in mine.children(recursive=True) if "loky" in " ".join(p.cmdline())]
+    assert len(processes) >= 2
+    runner.kill()
+    try:
+        assert psutil.wait_procs(processes, timeout=60)[1] == []
+    finally:  # they hold the runner's output
+        for process in psutil.wait_procs(processes, timeout=0)[1]:
+            process.kill()
+        runner.communicate()
 
 
 def test_two_runners_on_one_store_share_the_work(root, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -38,6 +40,17 @@ class Here:
         pass
 
 
+def end_with(parent: int) -> None:
+    """In a process of a pool: end when its parent, the runner, does. One that is killed can't tell
+    its processes to; they would go on for half an hour, and hold the memory."""
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)  # what is half done is what a kill leaves
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class Loky:
     """Processes of this machine. joblib.Parallel ends as a whole when one of its processes is
     killed, and doesn't tell which job did it; one loky executor of one process per worker loses
@@ -54,7 +67,8 @@ class Loky:
         return dict.fromkeys(self._executors)
 
     def submit(self, worker: str, function: Callable, *args: Any) -> Future:
-        executor = self._executors[worker] or ProcessPoolExecutor(1)
+        executor = self._executors[worker] or ProcessPoolExecutor(
+            1, initializer=end_with, initargs=(os.getpid(),))
         self._executors[worker] = executor
         return executor.submit(function, *args)
 
