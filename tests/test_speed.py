@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aexad.bench.commands import cli
-from aexad.bench.speed import ae_xad, bgad, case, fcdd, memory, report, scores
+from aexad.bench.speed import ae_xad, bgad, case, fcdd, memory, scores, speedups
 from aexad.methods.ae_xad import AEXAD, PlainAE
 from aexad.methods.ae_xad_params import AEFit, AEXADFit
 
@@ -57,11 +57,11 @@ def test_memory_of_a_training_is_of_its_own_process():
 
 
 def test_the_report_has_every_method_and_fails_where_one_is_slow(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(report, "CASES", {"ae": lambda: iter([SMALL["ae"]()])})
+    monkeypatch.setattr(speedups, "CASES", {"ae": lambda: iter([SMALL["ae"]()])})
     monkeypatch.setattr(memory, "peak", lambda *_: {"peak_gib": 6.5, "start_gib": 1.0})
     monkeypatch.setattr(scores, "run", lambda: [("AUC", 0.02, 0.001)])
     slow = case.Timing(1.0, 2.0, 0.1, {"backward": 1.0})
-    monkeypatch.setattr(report, "measure", lambda made: slow)
+    monkeypatch.setattr(speedups, "measure", lambda made: slow)
     out = tmp_path / "speed.json"
     assert cli.main(["benchmark", "--methods", "ae", "--out", str(out)]) == 1
     printed = capsys.readouterr()

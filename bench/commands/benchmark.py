@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from aexad.bench.commands.request import words
-from aexad.bench.speed import report, startup
+from aexad.bench.speed import speedups, startup
 
 
 def run(args: argparse.Namespace) -> int:
     if args.startup:
         return startup.main(args.out)
-    return report.main(args.threads, words(args.methods) or None, not args.no_memory, args.out)
+    return speedups.main(args.threads, words(args.methods) or None, not args.no_memory, args.out)
