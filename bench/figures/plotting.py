@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import AbstractContextManager, ExitStack, chdir, contextmanager
 from pathlib import Path
 
 NOTHING = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}  # in place of the user's
@@ -46,7 +46,7 @@ with _without_settings():
     from matplotlib.ticker import MaxNLocator
 
 __all__ = ["Artist", "Axes", "Figure", "Line2D", "MaxNLocator", "Patch", "TextPath", "colormaps",
-           "patheffects", "use"]
+           "patheffects", "use", "use_while"]
 
 
 def use(settings: dict[str, object]) -> None:
@@ -54,3 +54,8 @@ def use(settings: dict[str, object]) -> None:
     with the user's."""
     own = dict(matplotlib.rcParamsDefault.items())
     matplotlib.rcParams.update({**own, "backend": "agg", **settings})
+
+
+def use_while(settings: dict[str, object]) -> AbstractContextManager[None]:
+    """`settings` beside those in use, for as long as the context lasts."""
+    return matplotlib.rc_context(settings)

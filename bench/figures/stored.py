@@ -34,14 +34,16 @@ class Tested:
         return Tested(self.ids[rows], self.images[rows], self.masks[rows])
 
 
-def tested(fit: Fit, options: Options) -> Tested:
-    """The test images of a stored fit. UserError where they are not there, or are others."""
+def tested(fit: Fit, options: Options, info: dict[str, Any] | None = None) -> Tested:
+    """The test images of a stored fit, or of a stored cell, of which `info` is the cell.json.
+    UserError where they are not there, or are others."""
     library = options.library
     if library.locate(fit.dataset, fit.category) is None:
         raise UserError(f"{library.expected(fit.dataset, fit.category)}: no images there; a "
                         f"figure of maps needs them beside the stored fits, give --data-root")
     category = library.load(fit.dataset, fit.category, fit.data)
-    origin.check(_info(fit, options.store), options.store.fit_dir(fit), data=category.digest)
+    origin.check(info or _info(fit, options.store), options.store.fit_dir(fit),
+                 data=category.digest)
     test = split(category, fit.dataset, fit.seed, fit.scenario, fit.data).test
     return Tested(category.ids[test], category.images[test], category.masks[test])
 
@@ -58,6 +60,14 @@ def method(cell: Cell, options: Options) -> Any:
 def heatmaps(cell: Cell, options: Options) -> np.ndarray | None:
     """The heatmaps (N, S, S) of a stored cell, float32, those made elsewhere also float64; made
     again where they were not kept, None where they were made elsewhere."""
+    kept = kept_heatmaps(cell, options)
+    if kept is not None or cell.skip:  # made elsewhere
+        return kept
+    return method(cell, options).explain(tested(cell.fit, options).images).heatmaps
+
+
+def kept_heatmaps(cell: Cell, options: Options) -> np.ndarray | None:
+    """The same where they were kept, else None. UserError where they are damaged."""
     path, side = options.store.cell_dir(cell) / HEATMAPS, cell.fit.data.size
     try:
         maps = read_npy(path)
@@ -65,15 +75,10 @@ def heatmaps(cell: Cell, options: Options) -> np.ndarray | None:
             return maps
         reason = f"{maps.dtype} {maps.shape}"
     except FileNotFoundError:
-        reason = None
+        return None
     except ValueError as error:
         reason = str(error)
-    if reason:
-        raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command "
-                        f"again")
-    if cell.skip:  # made elsewhere
-        return None
-    return method(cell, options).explain(tested(cell.fit, options).images).heatmaps
+    raise UserError(f"{path}: damaged ({reason}); delete its folder and run the same command again")
 
 
 def _info(fit: Fit, store: Store) -> dict[str, Any]:

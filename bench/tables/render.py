@@ -53,7 +53,7 @@ class _Style:
         ours = f"{cell.value:.{decimals}f}"
         if cell.std is not None:
             ours += f"±{cell.std:.{decimals}f}"
-        return (self.mark(self.text(_number(ours)), cell.mark)
+        return (self.mark(self.text(numeral(ours)), cell.mark)
                 + (f" {self.beside(cell, table)}" if cell.published is not None else "") + notes)
 
     def mark(self, text: str, mark: str | None) -> str:
@@ -65,7 +65,7 @@ class _Style:
         if cell.difference is not None:
             decimals = places_of(cell.difference, table.decimals, table.digits)
             inner += f" {round(cell.difference, decimals) + 0.0:+.{decimals}f}"  # no -0.000
-        return self.paper.format(self.text(_number(inner)))
+        return self.paper.format(self.text(numeral(inner)))
 
     def legend(self, table: Table) -> str:
         cells = [c for row in table.rows for group in row.cells for c in group
@@ -80,7 +80,7 @@ class _Style:
         return "; ".join(parts)
 
 
-def _number(text: str) -> str:
+def numeral(text: str) -> str:
     """A true minus sign and infinity."""
     return text.replace("-", "−").replace("inf", "∞")
 
@@ -92,7 +92,7 @@ _MARKDOWN = _Style("**{}**", "*{}*")
 _LATEX = _Style(r"\textbf{{{}}}", r"\textit{{{}}}", text=tex)
 
 
-def _titles(table: Table) -> list[str]:
+def titles(table: Table) -> list[str]:
     own = dict(table.titles)
     return [own.get(metric, METRICS.get(metric, metric)) for metric in table.metrics]
 
@@ -112,7 +112,7 @@ def terminal(table: Table, width: int, color: bool) -> str:
     groups = []
     for (_, name), columns in zip(table.groups, _columns(table, style)):
         groups.append([[f"{name} {title}", *(column[k] if k is not None else "" for k in lines_of)]
-                       for title, column in zip(_titles(table), columns)])
+                       for title, column in zip(titles(table), columns)])
     # Narrow gaps where they save a block.
     gap, blocks = min(((gap, _blocks(labels, groups, width, gap)) for gap in (2, 1)),
                       key=lambda packed: len(packed[1]))
@@ -175,7 +175,7 @@ def _row_heads(table: Table) -> list[list[str]]:
 
 def markdown(table: Table) -> str:
     """The table in GitHub's Markdown."""
-    heads = [md(f"{name} {title}") for _, name in table.groups for title in _titles(table)]
+    heads = [md(f"{name} {title}") for _, name in table.groups for title in titles(table)]
     columns = [column for group in _columns(table, _MARKDOWN) for column in group]
     body = [[*map(md, head), *cells] for head, *cells in zip(_row_heads(table), *columns)]
     grid = tabulate(body, headers=[*table.keys[:2], *heads], tablefmt="github",
@@ -212,7 +212,7 @@ def _latex(table: Table, part: int, parts: int) -> str:
     heads = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{tex(name)}}}" for _, name in table.groups)
     rules = "".join(rf"\cmidrule(lr){{{3 + i * n}-{2 + (i + 1) * n}}}"
                     for i in range(len(table.groups)))
-    metrics = " & ".join(tex(title) for _ in table.groups for title in _titles(table))
+    metrics = " & ".join(tex(title) for _ in table.groups for title in titles(table))
     columns = [column for group in _columns(table, _LATEX) for column in group]
     lines = []
     for k, (head, *cells) in enumerate(zip(_row_heads(table), *columns)):
