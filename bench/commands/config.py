@@ -8,6 +8,7 @@ and choices that hold on the command line, which wins.
 from __future__ import annotations
 
 import argparse
+import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -150,19 +151,37 @@ def _as_words(given: dict[str, Any], known: dict[str, argparse.Action]) -> Itera
                 yield from [f"--{key}={one}"] if one.startswith("-") else [f"--{key}", one]
 
 
+def again(request: Request, command: str, *positional: str, **others: Any) -> str:
+    """The command line that runs `command` with all that was given, but for `others`: options by
+    their keys with _ for -, None for one that is left out."""
+    given, known = _given(request, command)
+    given |= {key.replace("_", "-"): value for key, value in others.items()}
+    given = {key: value for key, value in given.items() if value is not None and key in known}
+    # Places and what is repeated last: what differs between two lines comes first.
+    last = ("set", "data-root", "results", "weights")
+    ordered = sorted(given, key=lambda key: (key in last, list(known).index(key)))
+    words = _as_words({key: given[key] for key in ordered}, known)
+    return f"{COMMAND} {shlex.join([command, *positional, *words])}"
+
+
 def beside(request: Request, command: str) -> dict[str, str]:
     """{"toml": text of the experiment} that `command` runs again. With the protocol, and the
     embedded suite, that were taken as nothing else was said: elsewhere others would be."""
     import tomli_w
 
+    given, _ = _given(request, command)
+    text = (f"# Run again by: {COMMAND} {command} --config FILE\n"
+            f"# What is not here was not given; paths are relative to where the command is run.\n"
+            + tomli_w.dumps(given))
+    return {"toml": text}
+
+
+def _given(request: Request, command: str) -> tuple[dict[str, Any], dict[str, argparse.Action]]:
+    """What was given of the options of `command`, and all of these, by keys."""
     p = argparse.ArgumentParser()
     COMMANDS[command].add_options(p)
     known = options(p)
     taken = {"protocol": request.settings.protocol}
     if request.embedded and request.rows is None:
         taken["datasets"] = "embedded"
-    given = taken | {key: value for key, value in request.args.experiment.items() if key in known}
-    text = (f"# Run again by: {COMMAND} {command} --config FILE\n"
-            f"# What is not here was not given; paths are relative to where the command is run.\n"
-            + tomli_w.dumps(given))
-    return {"toml": text}
+    return taken | {k: v for k, v in request.args.experiment.items() if k in known}, known
