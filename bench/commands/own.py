@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aexad.bench.base.errors import UserError, say
-from aexad.bench.commands import figures
+from aexad.bench.commands import figures, report
 from aexad.bench.commands.options import COMMAND
 from aexad.bench.commands.request import (
     Request,
@@ -37,7 +37,7 @@ TABLE = replace(TABLES["table2"], metrics=(*TABLES["table2"].metrics, "detection
 
 
 def run(args: argparse.Namespace) -> int:
-    """Table, numbers per image, gallery and overlays of the categories asked for."""
+    """Table, numbers per image, gallery, overlays and the page of the categories asked for."""
     request = understand(args)
     if request.rows is None:
         raise UserError("run: needs --data DIR, or --images DIR and --masks DIR, or --categories")
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     for cell in cells:
         if cell.fit.seed == request.seeds[0]:
             _write_overlays(request, cell)
+    report.write(request, report.count_of(args.pictures))
     return status
 
 

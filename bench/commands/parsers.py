@@ -149,6 +149,16 @@ def _run(p: argparse.ArgumentParser) -> None:
                                                   "(default: the first method)")
 
 
+def _report(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--by", metavar="METHOD", help="whose AUC chooses the gallery's images "
+                                                  "(default: the first method)")
+    p.add_argument("--pictures", metavar="N", default="9", help="images of each category in the "
+                   "gallery, the best, median and worst; or all, in a file for each category "
+                   "(default %(default)s; --images N is the same where no --masks are given)")
+    p.add_argument("--out", type=expanded, metavar="FILE",
+                   help="default: report….html in the folder of results")
+
+
 def _fit(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=path, metavar="DIR", required=True, help="the model folder")
 
@@ -261,12 +271,16 @@ COMMANDS: dict[str, Command] = {
                         "evaluate:run", _evaluate),
     "study": Command("AE-XAD, or AE, with one open point changed at a time, beside the base and "
                      "the paper", "study:run", _study),
-    "run": Command("own images, or a category: table, gallery, overlays and numbers per image",
-                   "own:run", _run, defaults={"image": None, "save_baseline": None, "json": False}),
+    "run": Command("own images, or a category: table, gallery, overlays, numbers per image and the "
+                   "page of it all", "own:run", _run,
+                   defaults={"image": None, "save_baseline": None, "json": False, "pictures": "9",
+                             "out": None}),
     "fit": Command("train a method on own images or a category, as a model folder for explain",
                    "own:fit", _fit),
     "explain": Command("heatmaps, overlays, binary maps and scores of images, by a model of fit",
                        "own:explain", _explain, about_cells=False),
+    "report": Command("one HTML page that shows everything stored; trains nothing", "report:run",
+                      _report),
     "audit": Command("check the paper's published numbers against each other", "audit:run", _audit,
                      about_cells=False,
                      description="Check the numbers that the paper prints against each other, "

@@ -52,6 +52,9 @@ def tables(request: Request, definitions: Sequence[TableDef]) -> int:
     if request.args.json:
         as_json.show(request, {"tables": list(map(json_shapes.table, made)),
                                "failures": list(dict.fromkeys(failures))})
+    elif not request.args.dry_run and request.args.command != "run":  # which makes the page
+        print(f"all of it as a page: {config.again(request, 'report', scenario=None)}",
+              file=sys.stderr)
     return 1 if failures else 0
 
 

@@ -28,7 +28,7 @@ from aexad.bench.results.records import records
 from aexad.bench.results.store import Store
 from aexad.bench.run import checkpoint
 from aexad.bench.run.job import Options
-from aexad.bench.stress import mutate, seeds
+from aexad.bench.stress import hostile_page, mutate, seeds
 from aexad.bench.tables import render
 from aexad.bench.tables.assemble import with_metrics
 from aexad.bench.tables.build import build
@@ -282,7 +282,10 @@ def _texts(folder: Path) -> list[Target]:
             Target("--set", [text.encode() for text in sets],
                    [text.encode("utf-8", "surrogatepass") for text in mutate.NASTY_TEXTS],
                    assigned, mutate.of_text, 2, True),
-            _baseline(folder), _choice(folder)]
+            _baseline(folder), _choice(folder),
+            Target("report page", [text.encode() for text in hostile_page.TEXTS],
+                   [b"\xff\xfe", b"\xed\xa0\x80"], hostile_page.reader(folder), mutate.of_text,
+                   0.5, True)]
 
 
 def _baseline(folder: Path) -> Target:

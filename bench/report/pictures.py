@@ -1,0 +1,52 @@
+"""Photos, heatmaps and masks as small files inside a page: arrays in, data addresses out."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from aexad.bench.figures import overlays
+
+SIDE = 224  # pixels: maps of a larger working size are shrunk to it
+QUALITY = 80  # of photos
+
+
+def side_of(size: int) -> int:
+    """The side at which images of a working size are shown."""
+    return min(size, SIDE)
+
+
+def photo(image: np.ndarray) -> str:
+    """(H, W, 3) uint8 -> WebP, lossy."""
+    side = side_of(image.shape[0])
+    picture = Image.fromarray(image)
+    if picture.size != (side, side):
+        picture = picture.resize((side, side), Image.Resampling.BOX)
+    return _address(picture, "webp", quality=QUALITY, method=4)
+
+
+def heatmap(values: np.ndarray) -> str:
+    """(H, W) float -> 8 bits on the map's own scale, from its smallest value, 0, to its largest,
+    255, as lossless WebP. One without any range is 0 everywhere."""
+    side = side_of(values.shape[0])
+    shown = overlays.at_size(values.astype(np.float32), (side, side)).astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    share = (shown - low) / (high - low) if high > low else np.zeros_like(shown)
+    grey = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+    return _address(Image.fromarray(grey), "webp", lossless=True, quality=90, method=4)
+
+
+def mask(truth: np.ndarray) -> str:
+    """(H, W) bool -> PNG of one bit a pixel."""
+    side = side_of(truth.shape[0])
+    shown = overlays.mask_at_size(truth, (side, side))
+    return _address(Image.fromarray(shown).convert("1"), "png", optimize=True)
+
+
+def _address(picture: Image.Image, kind: str, **how: object) -> str:
+    made = io.BytesIO()
+    picture.save(made, kind, **how)
+    return f"data:image/{kind};base64,{base64.b64encode(made.getvalue()).decode()}"
