@@ -107,7 +107,7 @@ function startGallery() {
   addEventListener("keydown", event => {
     if (keys.open || event.ctrlKey || event.metaKey || event.altKey) return;
     const step = {ArrowLeft: -0.05, ArrowRight: 0.05}[event.key];
-    const next = {ArrowUp: -1, ArrowDown: 1}[event.key];
+    const next = {ArrowUp: -1, ArrowDown: 1, k: -1, j: 1}[event.key];
     const chosen = exhibits.indexOf(document.activeElement);
     if (event.key === "?") keys.showModal();
     else if (event.key === "o") outline.click();
@@ -115,6 +115,7 @@ function startGallery() {
     // A slider moves by itself, and a table that is wider than the window scrolls.
     else if (step && visible.size && !event.target.closest("input, .scroll")) set(+slider.value + step);
     else if (next && chosen >= 0) (exhibits[chosen + next] ?? exhibits[chosen]).focus();
+    else if (event.key === "k" || event.key === "j") exhibits.find(e => e.getBoundingClientRect().bottom > innerHeight / 3)?.focus();
     else return;
     event.preventDefault();
   });
@@ -208,5 +209,5 @@ function tell(map, a) {
   const {f1, iou} = quality(map, a), {exact} = map;
   const nearest = exact.a.reduce((best, x, i) => Math.abs(x - a) < Math.abs(exact.a[best] - a) ? i : best, 0);
   map.figure.querySelector(".live").textContent = `F1 ${f1.toFixed(2)}, IoU ${iou.toFixed(2)} (± 0.01)`;
-  map.figure.querySelector(".stored").textContent = `stored, a = ${exact.a[nearest].toFixed(1)}: F1 ${exact.f1[nearest].toFixed(3)}, IoU ${exact.iou[nearest].toFixed(3)}`;
+  map.figure.querySelector(".stored").textContent = `stored, a = ${exact.a[nearest]}: F1 ${exact.f1[nearest].toFixed(3)}, IoU ${exact.iou[nearest].toFixed(3)}`;
 }
