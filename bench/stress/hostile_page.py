@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from aexad.bench.base.errors import one_line
+from aexad.bench.base.errors import UserError, one_line
 from aexad.bench.base.refusals import encodable, misnamed
 from aexad.bench.measure.names import A_VALUES
 from aexad.bench.plan.settings import Settings
@@ -67,6 +67,8 @@ def reader(folder: Path) -> Callable[[bytes], None]:
 
     def read(content: bytes) -> None:
         text = content.decode("utf-8", "surrogateescape")
+        if not text:
+            raise UserError("'': no file has an empty name; give one")
         if not encodable(text):
             raise misnamed(text)
         made = Elements(_page(known, text))

@@ -65,7 +65,7 @@ def folder(kept, tmp_path):
 # -- run --
 
 
-def test_run_gives_table_numbers_gallery_and_overlays(kept, capsys):
+def test_run_gives_table_numbers_gallery_overlays_and_page(kept, capsys):
     results = kept / "results"
     table = pd.read_csv(results / "tables" / "own-plates-smoke.csv")
     numbers = pd.read_csv(results / "tables" / "own-plates-smoke-images.csv")
@@ -81,6 +81,10 @@ def test_run_gives_table_numbers_gallery_and_overlays(kept, capsys):
                                for i in numbers[numbers.method == name].id)
         assert Image.open(drawn / found[0]).size == (32, 32)
     assert (results / "figures" / "gallery-own-plates-smoke.png").exists()
+    page = (results / "report-own-plates-smoke.html").read_text()
+    assert page.count('class="exhibit"') == ANOMALOUS and "own/plates" in page
+    for auc in table[table.metric == "auc"].value:
+        assert f'data-value="{auc}"' in page
 
 
 def test_run_again_computes_nothing_and_makes_lost_maps_again(kept, tmp_path, monkeypatch):
