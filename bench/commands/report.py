@@ -59,7 +59,7 @@ def write(request: Request, count: int | None) -> None:
         methods.entry(name)
     stored = Stored(Asked(
         request.settings, request.options, request.rows, tuple(words(args.methods)), request.seeds,
-        args.scenario, request.embedded, partial(config.again, request)))
+        args.scenario, request.embedded, COMMAND, partial(config.again, request)))
     if stored.empty:
         raise UserError(f"report: nothing is stored with these parameters (protocol "
                         f"{request.settings.protocol}) in {request.options.results}; `{COMMAND} "

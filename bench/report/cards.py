@@ -10,13 +10,12 @@ from typing import Any
 from aexad.bench.plan import own_images
 from aexad.bench.plan.cells import Cell
 from aexad.bench.plan.definitions import TABLES
-from aexad.bench.report import budgets
-from aexad.bench.report.data import QUALITY, Stored
+from aexad.bench.report import changes
+from aexad.bench.report.data import QUALITY, Key, Stored
 from aexad.bench.results import readings
 from aexad.bench.results.external import externals
 from aexad.bench.results.store import FIT, done
 
-Key = tuple[str, str, str, str]  # scenario, dataset, category, method
 NUMBERS = {"auc": "AUC", "f1": "F1", "iou": "IoU", "detection_auc": "detection AUC"}
 MOST = 100  # points of a curve
 
@@ -53,7 +52,7 @@ class Card:
     category: str
     scenario: str
     runs: list[Run]
-    changes: list[budgets.Change]
+    changes: list[changes.Change]
     command: str
 
 
@@ -71,7 +70,7 @@ def _card(name: str, cells: list[Cell], stored: Stored) -> Card:
     cell = cells[0]
     return Card(name, stored.labels[cell.method], f"{cell.fit.dataset}/{cell.fit.category}",
                 cell.fit.scenario.replace("_", " "), [_run(c, stored) for c in cells],
-                budgets.not_default(cell), _command(cells, stored))
+                changes.from_defaults(cell), _command(cells, stored))
 
 
 def _command(cells: list[Cell], stored: Stored) -> str:

@@ -18,9 +18,11 @@ from aexad.bench.plan import own_images
 from aexad.bench.plan.cells import SCENARIOS, Cell, all_cells
 from aexad.bench.plan.definitions import TABLES, TableDef
 from aexad.bench.plan.settings import Settings
-from aexad.bench.report import budgets
-from aexad.bench.results import image_rows
+from aexad.bench.report import changes
+from aexad.bench.results import evidence, image_rows
+from aexad.bench.results.evidence import Evidence
 from aexad.bench.results.external import externals
+from aexad.bench.results.readings import ALONE
 from aexad.bench.results.records import records
 from aexad.bench.run.job import Options
 from aexad.bench.tables import winrates
@@ -28,8 +30,11 @@ from aexad.bench.tables.assemble import labels, tables
 from aexad.bench.tables.build import Table
 from aexad.bench.tables.comparison import Report
 from aexad.bench.tables.notes import Place, listed
+from aexad.bench.verdict import conditions, pages
+from aexad.bench.verdict.judgement import judge
 from aexad.datasets.catalog import PAPER, all_categories
 
+Key = tuple[str, str, str, str]  # scenario, dataset, category, method
 METRICS = ("auc", "f1", "iou")
 QUALITY = {"standard": "table2", "anomalies_only": "table4"}
 GRAMS = {"standard": "table5", "anomalies_only": "table6"}
@@ -41,7 +46,7 @@ CHOSEN = ("wood", "hazelnut", "road")  # datasets: which images the paper took i
 class Asked:
     """What a page is asked to show. chosen: (dataset, category) asked for by name, None for all;
     names: methods, () for all; scenario: of comparison, charts and gallery, None for the
-    first of which something is stored; command: from a
+    first of which something is stored; program: what starts the bench; command: from a
     command's name and other options (methods=…, categories=…) the line that runs it with these
     parameters."""
 
@@ -52,6 +57,7 @@ class Asked:
     seeds: list[int]
     scenario: str | None
     embedded: bool
+    program: str
     command: Callable[..., str]
 
 
@@ -160,28 +166,55 @@ class Stored:
             found.setdefault(key, Counter())[record["status"]] += 1
         return found
 
+    @cached_property
+    def _everything(self) -> dict[str, Evidence]:
+        """All of the results folder as the verdict takes it, whatever its parameters, by place."""
+        return {e.source: e for e in evidence.of_store(self.asked.options.store)}
+
+    @cached_property
+    def evidence(self) -> dict[Cell, Evidence]:
+        """The finished cells of the page, the same way."""
+        store = self.asked.options.store
+        where = {cell: store.cell_dir(cell).relative_to(store.root).as_posix()
+                 for cell in self.cells}
+        return {cell: self._everything[source] for cell, source in where.items()
+                if source in self._everything}
+
+    def verdict(self) -> list[str]:
+        """The verdict's summary, of the cells of this page and of work that was measured alone;
+        none where the paper prints none of their numbers."""
+        alone = [e for source, e in self._everything.items() if source.startswith(f"{ALONE}/")]
+        made = judge([*self.evidence.values(), *alone], self.asked.options.store.failures())
+        return list(pages.page(made, self.asked.program).lead) if made.compared else []
+
     def conditions(self) -> dict[str, list[str]]:
         """What is not as in the paper, what -> in words; empty where all is."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for cell, record in self.cells.items():
-            if record["status"] == "done" and cell.method not in externals():
-                for what in budgets.described(cell):
-                    found.setdefault(what, []).append(self.labels[cell.method])
-        lines: dict[str, list[str]] = {}
-        for (what, text), names in found.items():
-            lines.setdefault(what, []).append(f"{', '.join(dict.fromkeys(names))}: {text}")
-        images = lines.setdefault("other images", [])
+        where: dict[str, dict[str, list[str]]] = {}
+        parameters: dict[str, list[str]] = {}
+        for cell, found in self.evidence.items():
+            label, place = self.labels[cell.method], "/".join(found.place)
+            if cell.method in externals():
+                continue
+            for word in conditions.of_cell(found):
+                where.setdefault(word, {}).setdefault(label, []).append(place)
+            if changed := changes.listed(changes.from_paper(cell)):
+                parameters.setdefault(changed, []).append(label)
+        lines = {word: [f"{', '.join(names)}: {listed(list(dict.fromkeys(places)), 25)}"
+                        for places, names in _alike(where[word])]
+                 for word in conditions.WORDS if word in where}
+        if parameters:
+            lines["parameters"] = [f"{', '.join(dict.fromkeys(names))}: {text}"
+                                   for text, names in parameters.items()]
         datasets = dict.fromkeys(dataset for dataset, _ in self.rows)
-        others = [name for name in datasets if name in CHOSEN]
+        images = lines.setdefault(conditions.IMAGES, [])
         if "embedded" in datasets:
             images.append("the embedded suite of generated images, not the paper's datasets")
         if own_images.NAME in datasets:
             images.append("one's own")
-        if others:
+        if others := [name for name in datasets if name in CHOSEN]:
             images.append(f"{', '.join(others)}: which images of their source the paper took is "
                           f"not published")
-        elsewhere = [self.labels[name] for name in self._methods() if name in externals()]
-        if elsewhere:
+        if elsewhere := [self.labels[name] for name in self._methods() if name in externals()]:
             lines["made elsewhere"] = [f"{', '.join(elsewhere)}: heatmaps of another tool, of "
                                        f"whose training nothing is known here"]
         return {what: texts for what, texts in lines.items() if texts}
@@ -239,9 +272,12 @@ class Stored:
 
     # -- (3) to (5) --
 
-    def reduced(self, method: str) -> bool:
-        """Whether a method's budget or network is not the paper's."""
-        return any(budgets.reduced(cell) for cell in self.cells if cell.method == method)
+    @cached_property
+    def reduced(self) -> set[Key]:
+        """The cells whose budget or network is not the paper's."""
+        return {(cell.fit.scenario, *found.place, cell.method)
+                for cell, found in self.evidence.items() if cell.method not in externals()
+                and {conditions.BUDGET, conditions.NETWORK} & set(conditions.of_cell(found))}
 
     def compared(self) -> Compared | None:
         """None where fewer than two methods are stored."""
@@ -258,6 +294,14 @@ class Stored:
         named = {name: self.labels[name] for name in part.names}
         return Compared(Report("compare", "", pairs, ranks, named, ()),
                         {metric: wins(images, done, metric) for metric in METRICS[:2]})
+
+
+def _alike(places: dict[str, list[str]]) -> list[tuple[list[str], list[str]]]:
+    """(places, methods that have just these)."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for method, mine in places.items():
+        found.setdefault(tuple(dict.fromkeys(mine)), []).append(method)
+    return [(list(mine), names) for mine, names in found.items()]
 
 
 def wins(images: pd.DataFrame, names: Sequence[str], metric: str) -> dict[str, dict[str, float]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aexad.bench.measure.names import METRICS
+from aexad.bench.report.data import Key
 from aexad.bench.tables.build import Table
 
 ABOVE, BELOW, MIDDLE = (33, 102, 172), (179, 88, 6), (247, 247, 247)
@@ -37,9 +38,9 @@ class HeatMap:
     rows: list[tuple[tuple[str, str], list[Square]]]
 
 
-def heat_maps(tables: Sequence[Table], reduced: Callable[[str], bool]) -> list[HeatMap]:
+def heat_maps(tables: Sequence[Table], reduced: Collection[Key]) -> list[HeatMap]:
     """A map for each metric of the tables that have a difference, all on one scale. reduced:
-    whether a method's budget or network is not the paper's."""
+    the cells whose budget or network is not the paper's."""
     tables = [table for table in tables if _differences(table)]
     found = [size for table in tables for size in _differences(table)]
     if not found:
@@ -50,14 +51,14 @@ def heat_maps(tables: Sequence[Table], reduced: Callable[[str], bool]) -> list[H
 
 
 def _differences(table: Table) -> list[float]:
-    return [abs(cell.difference) for row in table.rows for group in row.cells for cell in group
-            if cell.difference is not None]
+    return [abs(cell.difference) for row in table.rows if not row.is_mean for group in row.cells
+            for cell in group if cell.difference is not None]
 
 
-def _heat_map(table: Table, j: int, limit: float, reduced: Callable[[str], bool]) -> HeatMap:
-    hatched = {method: reduced(method) for method, _ in table.groups}
+def _heat_map(table: Table, j: int, limit: float, reduced: Collection[Key]) -> HeatMap:
     rows = [((row.dataset, row.label),
-             [_square(group[j].difference, method, limit, hatched[method])
+             [_square(group[j].difference, method, limit,
+                      (table.scenario, row.dataset, row.label, method) in reduced)
               for (method, _), group in zip(table.groups, row.cells)])
             for row in table.rows if not row.is_mean]
     metric = table.metrics[j]

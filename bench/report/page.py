@@ -20,7 +20,7 @@ from aexad.bench.base.errors import UserError, one_line
 from aexad.bench.figures.plotting import colormaps
 from aexad.bench.figures.steps import HEAT
 from aexad.bench.measure.names import A_VALUES, METRICS
-from aexad.bench.report import budgets, charts, exhibits, heat
+from aexad.bench.report import changes, charts, exhibits, heat
 from aexad.bench.report.cards import cards
 from aexad.bench.report.data import QUALITY, STATUSES, Stored
 from aexad.bench.report.exhibits import Room
@@ -87,7 +87,9 @@ def content(stored: Stored, by: str | None, notes: list[str]) -> dict[str, Any]:
         except UserError as error:
             notes.append(f"AUC against the filter's radius is not shown: {error}")
     return {
-        "title": "AE-XAD: what was measured", "stored": stored, "cards": list(found.values()),
+        "title": "AE-XAD: what was measured", "stored": stored, "facts": stored.facts(),
+        "verdict": stored.verdict(), "conditions": stored.conditions(),
+        "absent": stored.absent(), "cards": list(found.values()),
         "card": {key: card.name for key, card in found.items()}, "tables": shown,
         "compared": compared,
         "heat": heat.heat_maps([t for t in shown if t.name in QUALITY.values()], stored.reduced),
@@ -132,7 +134,7 @@ def _environment() -> Environment:
     made.filters |= {"number": number, "difference": difference, "footnotes": footnotes,
                      "titles": render.titles, "finite": finite, "safe_picture": picture,
                      "safe_svg": lambda chart: Markup(chart.svg), "signed": signed,
-                     "marks": marks, "said": budgets.said}
+                     "marks": marks, "said": changes.said}
     made.globals["zip"] = zip
     return made
 

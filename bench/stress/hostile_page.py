@@ -14,8 +14,8 @@ from aexad.bench.base.refusals import encodable, misnamed
 from aexad.bench.measure.names import A_VALUES
 from aexad.bench.plan.settings import Settings
 from aexad.bench.report import page
-from aexad.bench.report.budgets import Change
 from aexad.bench.report.cards import Card, Run
+from aexad.bench.report.changes import Change
 from aexad.bench.report.data import Asked, Stored
 from aexad.bench.report.exhibits import Exhibit, Room, Seen
 from aexad.bench.run.job import Options
@@ -61,7 +61,7 @@ def reader(folder: Path) -> Callable[[bytes], None]:
     file of ours is called."""
     options = Options(folder / "report", folder / "data", folder / "cache", None, "cpu", 1, "ITA")
     stored = Stored(Asked(Settings("smoke"), options, [("mvtec", "bottle")], (), [40], None, False,
-                          lambda *words, **others: " ".join(map(str, (*words, *others.values())))))
+                          "aexad-bench", lambda *words, **others: " ".join(words)))
     known = page.content(stored, None, [])
     plain = Elements(_page(known, "a name")).found
 
@@ -91,5 +91,7 @@ def _page(known: dict[str, Any], text: str) -> str:
         seen, replace(seen, picture="", lacking=text)])])
     run = Run(40, text, text, [(text, text)], [(text, text)])
     card = Card("card-1", text, text, text, [run], [Change(text, text, text)], text)
+    lists = {"notes": [text], "verdict": [text], "facts": [(text, text)],
+             "conditions": {text: [text]}, "absent": [(text, text)]}
     return page.html("page.html", rooms=[room], files=[(text, text)],
-                     **known | {"tables": [table], "cards": [card], "notes": [text]})
+                     **known | lists | {"tables": [table], "cards": [card]})
