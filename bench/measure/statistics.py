@@ -171,16 +171,17 @@ def compare(images: pd.DataFrame, pairs: Iterable[tuple[str, str]], metrics: Seq
     made = []
     for first, second in pairs:
         for metric in metrics:
-            wide = _paired(images, metric, (first, second))
-            frames = {place: wide.xs(place) for place in places if place in _places(wide)}
+            found = _by_place(_paired(images, metric, (first, second)))
+            frames = {place: found[place] for place in places if place in found}
             made += [_comparison(dataset, category, first, second, metric, within)
                      for (dataset, category), within in _scopes(frames).items()]
     adjusted = holm([c.p for c in made])
     return [replace(c, p_holm=float(p)) for c, p in zip(made, adjusted)]
 
 
-def _places(wide: pd.DataFrame) -> set[tuple[str, str]]:
-    return set(zip(*(wide.index.get_level_values(level) for level in PLACE)))
+def _by_place(wide: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """(dataset, category) -> its rows, without these two in the index."""
+    return {place: rows.droplevel(PLACE) for place, rows in wide.groupby(level=PLACE, sort=False)}
 
 
 def _scopes(frames: dict[tuple[str, str], pd.DataFrame]
@@ -223,9 +224,9 @@ def mean_ranks(images: pd.DataFrame, methods: Sequence[str], metric: str,
 
     Friedman's p is from the chi-squared approximation, which is rough below about ten categories.
     """
-    wide = by_method(images, metric, methods)
-    kept = [place for place in places if place in _places(wide)]
-    values = np.array([[wide.xs(place)[m].mean() for m in methods] for place in kept])
+    found = _by_place(by_method(images, metric, methods))
+    kept = [place for place in places if place in found]
+    values = np.array([[found[place][m].mean() for m in methods] for place in kept])
     n, k = len(kept), len(methods)
     if n < 2 or k < 2:
         reason = (f"one method of {k} cannot be ranked" if k < 2 else

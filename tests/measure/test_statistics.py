@@ -222,6 +222,17 @@ def test_several_seeds_are_a_part_of_the_interval_and_no_images():
     assert (again.low, again.high, again.p) == pytest.approx((one.low, one.high, one.p))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_category_of_two_datasets_is_two_and_gives_no_warning():
+    places = [("hazelnut", "hazelnut"), ("mvtec", "bottle"), ("mvtec", "hazelnut")]
+    images = frame(*((place, m, str(i), v + i / 100) for place in places
+                     for m, v in (("x", 0.5), ("y", 0.4), ("z", 0.1)) for i in range(3)))
+    found = compare(images, [("x", "y")], ["auc"], places)
+    assert [(c.dataset, c.category) for c in found] == [*places, ("mvtec", ""), ("all", "")]
+    assert all(c.difference == pytest.approx(0.1) for c in found)
+    assert mean_ranks(images, ["x", "y", "z"], "auc", places).means == {"x": 1, "y": 2, "z": 3}
+
+
 def test_methods_without_a_common_image_have_no_row():
     images = frame((A, "a", "1", 0.9), (B, "b", "1", 0.5))
     assert compare(images, [("a", "b")], ["auc"], [A, B]) == []
