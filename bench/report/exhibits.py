@@ -148,7 +148,8 @@ def _one(label: str, rows: pd.DataFrame, name: str, heatmap: np.ndarray | None, 
     if heatmap is None:
         return numbers
     mean, std = maps.mean_std(heatmap)
-    return replace(numbers, picture=pictures.heatmap(heatmap), low=float(heatmap.min()),
+    limits = maps.thresholds((mean, std), A_VALUES, heatmap.dtype).tolist()
+    return replace(numbers, picture=pictures.heatmap(heatmap, limits), low=float(heatmap.min()),
                    high=float(heatmap.max()), top=float(np.quantile(heatmap, TOP)), mean=mean,
                    std=std)
 

@@ -13,7 +13,8 @@ from aexad.bench.tables.build import Table
 ABOVE, BELOW, MIDDLE = (33, 102, 172), (179, 88, 6), (247, 247, 247)
 """Blue, orange and a near white: with any of the common colour vision deficiencies they differ."""
 
-LEAST = 0.05  # the smallest end of the scale: smaller differences are no news
+LEAST, MOST = 0.05, 0.25  # the smallest and largest end of the scale: smaller differences are no
+#                           news, and one that is far off would leave all others white
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def heat_maps(tables: Sequence[Table], reduced: Collection[Key]) -> list[HeatMap
     found = [size for table in tables for size in _differences(table)]
     if not found:
         return []
-    limit = max(LEAST, math.ceil(max(found) * 20) / 20)
+    limit = min(max(LEAST, math.ceil(max(found) * 20) / 20), MOST)
     return [_heat_map(table, j, limit, reduced) for table in tables
             for j in range(len(table.metrics))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -28,15 +29,26 @@ def photo(image: np.ndarray) -> str:
     return _address(picture, "webp", quality=QUALITY, method=4)
 
 
-def heatmap(values: np.ndarray) -> str:
+def heatmap(values: np.ndarray, thresholds: Sequence[float] = ()) -> str:
     """(H, W) float -> 8 bits on the map's own scale, from its smallest value, 0, to its largest,
-    255, as lossless WebP. One without any range is 0 everywhere."""
+    255, as lossless WebP. One without any range is 0 everywhere.
+
+    Values are rounded to the nearest step, but never across one of `thresholds`, the first of which
+    counts most: what is above it stays above it, so that F1 and IoU there are the exact ones.
+    """
     side = side_of(values.shape[0])
     shown = overlays.at_size(values.astype(np.float32), (side, side)).astype(np.float64)
     low, high = float(values.min()), float(values.max())
-    share = (shown - low) / (high - low) if high > low else np.zeros_like(shown)
-    grey = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
-    return _address(Image.fromarray(grey), "webp", lossless=True, quality=90, method=4)
+    scale = 255 / (high - low) if high > low else 0.0
+    grey = np.rint(((shown - low) * scale).clip(0, 255))
+    for threshold in reversed(thresholds):
+        first = np.floor((threshold - low) * scale) + 1  # the lowest step above it
+        if 0 < first <= 255:
+            above = shown > threshold
+            grey[above] = np.maximum(grey[above], first)
+            grey[~above] = np.minimum(grey[~above], first - 1)
+    return _address(Image.fromarray(grey.astype(np.uint8)), "webp", lossless=True, quality=90,
+                    method=4)
 
 
 def mask(truth: np.ndarray) -> str:

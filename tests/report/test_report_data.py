@@ -118,15 +118,17 @@ def table(differences, name="table2"):
 
 def test_a_heat_map_has_the_differences_of_the_categories():
     first, second = heat.heat_maps(
-        [table([(0.1, -0.31), (None, 0.0)]), table([(0.02, 0.02)]), table([(None, None)])],
+        [table([(0.1, -0.16), (None, 0.0)]), table([(0.02, 0.02)]), table([(None, None)])],
         {("standard", "mvtec", "c0", "b")})[:2]
     squares = [[s.value for s in row] for _, row in first.rows]
-    assert squares[0] == [pytest.approx(0.1), pytest.approx(-0.31)]
+    assert squares[0] == [pytest.approx(0.1), pytest.approx(-0.16)]
     assert squares[1] == [None, pytest.approx(0.0)]
     assert [s.hatched for s in first.rows[0][1]] == [False, True]
     assert not first.rows[1][1][1].hatched
-    assert first.limit == second.limit == 0.35  # of 0.31; a mean is not shown
+    assert first.limit == second.limit == 0.2  # of 0.16; a mean is not shown
     assert heat.heat_maps([table([(None, None)])], set()) == []
+    assert [heat.heat_maps([table([(d, d)])], set())[0].limit for d in (0.001, -0.9)] == [
+        heat.LEAST, heat.MOST]
 
 
 def test_colours_go_from_orange_over_white_to_blue_and_are_read_on():

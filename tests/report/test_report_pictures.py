@@ -7,11 +7,12 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from scipy import ndimage
 
 from aexad.bench.measure import maps
-from aexad.bench.measure.metrics import image_metrics
+from aexad.bench.measure.metrics import image_metrics, sort_scores
 from aexad.bench.measure.names import A_VALUES
 from aexad.bench.report import page, pictures
 
@@ -48,19 +49,44 @@ def test_a_map_is_what_it_was_within_half_a_step():
     assert not np.asarray(flat.convert("L")).any()
 
 
-def test_f1_and_iou_of_the_picture_are_within_a_hundredth():
+def quality(grey, heatmap, mask, a):
+    """F1 and IoU at µ + a·σ as the page has them, from 256 values."""
+    mean, std = maps.mean_std(heatmap)
+    low, high = float(heatmap.min()), float(heatmap.max())
+    found = grey > (mean + a * std - low) / (high - low) * 255
+    hits, wrong = (found & mask).sum(), (found & ~mask).sum()
+    return 2 * hits / (mask.sum() + hits + wrong), hits / (mask.sum() + wrong)
+
+
+def test_f1_and_iou_of_the_picture_are_the_stored_ones_and_near_between():
+    off = []
     for _ in range(5):
         heatmap, mask = heavy_tailed()
+        limits = maps.thresholds(maps.mean_std(heatmap), A_VALUES, heatmap.dtype).tolist()
+        grey = np.asarray(opened(pictures.heatmap(heatmap, limits)).convert("L"))
         exact = image_metrics(heatmap, mask)
-        mean, std = maps.mean_std(heatmap)
-        grey = np.asarray(opened(pictures.heatmap(heatmap)).convert("L"))
-        low, high = float(heatmap.min()), float(heatmap.max())
         for a in A_VALUES:
-            found = grey > (mean + a * std - low) / (high - low) * 255
-            hits, wrong = (found & mask).sum(), (found & ~mask).sum()
-            f1, iou = 2 * hits / (mask.sum() + hits + wrong), hits / (mask.sum() + wrong)
-            assert f1 == pytest.approx(exact[f"f1_a{a}"], abs=0.01)
-            assert iou == pytest.approx(exact[f"iou_a{a}"], abs=0.01)
+            assert quality(grey, heatmap, mask, a) == pytest.approx(
+                (exact[f"f1_a{a}"], exact[f"iou_a{a}"]), abs=1e-3)
+        for a in np.arange(0, 5, 0.05):
+            [f1], [iou] = sort_scores(heatmap[~mask], heatmap[mask]).f1_iou(
+                maps.thresholds(maps.mean_std(heatmap), [a], heatmap.dtype))
+            off += [abs(quality(grey, heatmap, mask, a)[0] - f1),
+                    abs(quality(grey, heatmap, mask, a)[1] - iou)]
+    assert np.quantile(off, 0.95) <= 0.01
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.floats(-0.5, 1.5), min_size=1, max_size=6))
+@settings(max_examples=50, deadline=None)
+def test_no_value_crosses_the_first_threshold_nor_moves_by_more_than_a_step(seed, limits):
+    heatmap = np.random.default_rng(seed).random((16, 16)).astype(np.float32) ** 3
+    low, scale = float(heatmap.min()), 255 / float(heatmap.max() - heatmap.min())
+    grey = np.asarray(opened(pictures.heatmap(heatmap, limits)).convert("L")).astype(float)
+    assert ((grey > (limits[0] - low) * scale) == (heatmap > limits[0])).all()
+    apart = np.diff(sorted(limits), prepend=-9).min() * scale > 1.01
+    for limit in limits if apart else ():
+        assert ((grey > (limit - low) * scale) == (heatmap > limit)).all()
+    assert (abs(grey - (heatmap - low) * scale) <= (1.01 if apart else len(limits) + 0.51)).all()
 
 
 def test_masks_are_exact_and_have_one_bit_a_pixel():
