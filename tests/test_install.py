@@ -95,7 +95,8 @@ def bench(site: Path, *words: str, cwd: Path, **env: str):
 def test_the_wheel_has_all_modules_and_data_and_nothing_else(wheel):
     expected = {f"{PACKAGES[top]}/{rest}" for name in git_files()
                 for top, _, rest in [name.partition("/")]
-                if top in PACKAGES and rest.endswith((".py", ".json", ".typed"))}
+                if top in PACKAGES and rest.endswith((".py", ".json", ".typed", ".html", ".css",
+                                                      ".js"))}
     there = set(zipfile.ZipFile(wheel).namelist())
     assert {n for n in there if ".dist-info/" not in n} == expected | set(DATA.values())
 
