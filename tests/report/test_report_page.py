@@ -95,8 +95,11 @@ def stock(kept, tmp_path, monkeypatch):
 
 
 def made(root, results, *words):
+    for old in results.glob("report*.html"):
+        old.unlink()
     assert run(root, results, *BOTTLE, *words, table="report") == 0
-    return (results / "report-smoke.html").read_text()
+    [page] = results.glob("report*.html")
+    return page.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +193,21 @@ def test_texts_of_others_stay_texts(page):
         assert any(said in text for text in page.text.values()), said
     sources = {attrs.get("src", "")[:10] for attrs, _ in page.all("img")}
     assert sources == {"data:image"}
+
+
+def test_another_tool_alone_has_a_page(stock):
+    page = Parsed(made(*stock, "--methods", "theirs"))
+    assert page.astray == [] and LABEL in page.text[0]
+    maps = [attrs for attrs, _ in page.all("figure") if attrs.get("class") == "map"]
+    assert len(maps) == 4 and not [1 for attrs, _ in page.all("figure") if "nothing" in
+                                   attrs.get("class", "")]
+    assert "Two methods are needed" in page.text[0]
+
+
+def test_a_scenario_of_which_nothing_is_stored_leaves_the_tables(stock):
+    page = Parsed(made(*stock, "--scenario", "anomalies_only"))
+    assert page.astray == [] and "table2" in {attrs.get("id") for attrs, _ in page.all("table")}
+    assert not page.all("article") and "Nothing is stored for these charts" in page.text[0]
 
 
 @pytest.mark.parametrize("text", TEXTS)
