@@ -185,7 +185,10 @@ def _sentences_line(found: Sequence[Sentence]) -> str:
                         "hold only with ties" if claim.verdict == "only with ties" else
                         "hold" if claim.verdict == "holds" else "do not hold" for s in found)
         order = ("hold", "hold only with ties", "do not hold", "can't be said")
-        return ", ".join(f"{words[word]} {word}" for word in order if words[word])
+        single = {"hold": "holds", "hold only with ties": "holds only with ties",
+                  "do not hold": "does not hold"}
+        return ", ".join(f"{n} {single.get(word, word) if n == 1 else word}"
+                         for word in order if (n := words[word]))
 
     return (f"Of {len(found)} readings of the paper's sentences, on the rows there are: as "
             f"published {counts('as published')}; under all conditions {counts('all')}.")
