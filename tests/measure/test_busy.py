@@ -45,7 +45,7 @@ def test_our_own_work_is_ours_also_a_childs():
     code = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", code], check=True)
     after = Times.now()
-    assert after.own - before.own >= 0.6
+    assert after.own - before.own >= 0.6 - 2 / os.sysconf("SC_CLK_TCK")  # of either process
     assert after.machine - before.machine >= 0.3  # some systems count by looking at each tick
 
 
