@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from aexad.bench.commands import cli
+from aexad.bench.commands.options import COMMAND
 from aexad.bench.run import task
 from aexad.bench.stress.hostile_page import TEXTS, reader
 
@@ -173,7 +174,7 @@ def test_a_card_says_how_its_numbers_were_made(kept, page):
                  *info["weights_sha256"].values()):
         assert said in text, said
     theirs = cards[f"{LABEL} on mvtec/bottle"]
-    assert "aexad-bench evaluate DIR" in theirs and "--name theirs" in theirs
+    assert f"{COMMAND} evaluate DIR" in theirs and "--name theirs" in theirs
     assert "maps, SHA-256" in theirs
 
 
@@ -181,7 +182,7 @@ def test_the_command_on_a_card_finds_its_cell(stock, capsys):
     page = Parsed(made(*stock, "--methods", "fcdd"))
     [command] = {text for _, text in page.all("code") if "table2 --methods fcdd" in text}
     name, *words = shlex.split(command)
-    assert name == "aexad-bench"
+    assert name == COMMAND
     capsys.readouterr()
     assert cli.main([*words, "--dry-run"]) == 0
     assert "0 fits to do, 0 of 1 cells" in capsys.readouterr().out
@@ -278,7 +279,7 @@ def test_a_table_says_how_its_page_is_made(stock, capsys):
     captured = capsys.readouterr()
     [line] = [li for li in captured.err.splitlines() if li.startswith("all of it as a page: ")]
     words = line.partition(": ")[2].split()
-    assert words[:2] == ["aexad-bench", "report"] and "as a page" not in captured.out
+    assert words[:2] == [COMMAND, "report"] and "as a page" not in captured.out
     assert cli.main(words[1:]) == 0
     assert (results / "report-smoke.html").exists()
     assert run(root, results, *BOTTLE, "--methods", "ae_xad", "--json", table="table2") == 0
