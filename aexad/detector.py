@@ -12,11 +12,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self, Union
+from typing import Any, ClassVar, NamedTuple, Self, Union
 
 import numpy as np
 import torch
-from safetensors.torch import save as as_bytes
 from tqdm.auto import tqdm
 
 from aexad import methods
@@ -30,6 +29,7 @@ from aexad.bench.measure import maps
 from aexad.bench.plan.cells import SCENARIOS
 from aexad.bench.plan.settings import Settings
 from aexad.bench.results import model as models
+from aexad.bench.results.store import as_bytes
 from aexad.bench.run.task import repeatable
 from aexad.datasets.data_params import DataParams
 from aexad.methods import memory
@@ -153,10 +153,9 @@ class Detector:
         if not (numbers := finite(made)).all():
             raise UserError(f"images[{np.argmin(numbers)}]: the model gives values that are no "
                             f"numbers; train it again")
-        binary = [heatmap > maps.thresholds(maps.mean_std(heatmap), [known.a], heatmap.dtype)[0]
-                  for heatmap in made.heatmaps]
         heatmaps = [at_size(h, shape) for h, shape in zip(made.heatmaps, shapes)]
-        masks = [mask_at_size(m, shape) for m, shape in zip(binary, shapes)]
+        masks = [mask_at_size(maps.binarize(h, known.a), shape)
+                 for h, shape in zip(made.heatmaps, shapes)]
         if isinstance(images, np.ndarray):
             return Explained(np.stack(heatmaps), made.scores, np.stack(masks))
         return Explained(heatmaps, made.scores, masks)
@@ -165,8 +164,7 @@ class Detector:
         """Write the model as a folder, as `fit --out` does: what it learned (safetensors) and all
         else (JSON). `load_model` and the command `explain` take it."""
         method, known = self._fitted()
-        state = {k: v.detach().cpu().contiguous().clone() for k, v in method.state_dict().items()}
-        content = as_bytes(state)
+        content = as_bytes(method.state_dict())
         models.save(dataclasses.replace(known, sha256=hashlib.sha256(content).hexdigest()),
                     content, Path(expanded(os.fspath(folder))))
 
@@ -193,35 +191,40 @@ class Detector:
         return TrainingSet(pixels, marked, anomalous)
 
 
-class AE(Detector):
+class _Named(Detector):
+    """A detector of one method."""
+
+    name: ClassVar[str]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"method": self.name, **options})
+
+
+class AE(_Named):
     """The plain autoencoder of the paper's ablation."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"method": "ae", **options})
+    name = "ae"
 
 
-class AEXAD(Detector):
+class AEXAD(_Named):
     """AE-XAD (Section 4)."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"method": "ae_xad", **options})
+    name = "ae_xad"
 
 
-class FCDD(Detector):
+class FCDD(_Named):
     """FCDD, the semi-supervised form that the paper compares with."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"method": "fcdd", **options})
+    name = "fcdd"
 
 
-class BGAD(Detector):
+class BGAD(_Named):
     """BGAD with few anomalies, as the paper compares with it."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"method": "bgad", **options})
+    name = "bgad"
 
 
-CLASSES = {"ae": AE, "ae_xad": AEXAD, "fcdd": FCDD, "bgad": BGAD}
+CLASSES: dict[str, type[Detector]] = {kind.name: kind for kind in (AE, AEXAD, FCDD, BGAD)}
 
 
 def load_model(folder: Place, *, weights: Place | None = None, device: str = "auto",

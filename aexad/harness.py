@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
-from pathlib import Path
 from typing import Any, NamedTuple, Union
 
 import numpy as np
@@ -45,7 +44,7 @@ def example(category: str = "part") -> Example:
     the commands split it with seed 40: 3 anomalies of each kind train."""
     if category not in CATEGORIES:
         raise UserError(f"unknown category '{category}'{nearest(category, CATEGORIES)}")
-    cache = Path(places.given("AEXAD_CACHE") or places.cache())
+    cache = places.chosen_cache()
     data = DataParams()
     found = Library(cache, cache).load("embedded", category, data)
     parts = split(found, "embedded", 40, SCENARIOS[0], data)

@@ -33,6 +33,11 @@ def given(variable: str) -> str | None:
     return expanded(value) if value else None
 
 
+def chosen_cache() -> Path:
+    """The folder of decoded images: the one that AEXAD_CACHE names, else the usual one."""
+    return Path(given("AEXAD_CACHE") or cache())
+
+
 def cache() -> Path:
     """The folder of decoded images. UserError where the user has no home folder for it."""
     if CHECKOUT:

@@ -48,7 +48,7 @@ class Request:
 def understand(args: argparse.Namespace) -> Request:
     """Check every option before anything runs (UserError)."""
     root = data_root(args.data_root)
-    cache = Path(places.given("AEXAD_CACHE") or places.cache())
+    cache = places.chosen_cache()
     mine = own_images.chosen(args, cache)
     own_images.register(mine)
     rows = own_images.rows(mine) if mine else chosen_rows(args.datasets, args.categories)

@@ -48,6 +48,13 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
     write_files({path: write})
 
 
+def as_bytes(state: dict[str, torch.Tensor]) -> bytes:
+    """The file model.safetensors of what training produced."""
+    from safetensors.torch import save  # which needs torch: who reads numbers doesn't
+
+    return save({k: v.detach().cpu().contiguous().clone() for k, v in state.items()})
+
+
 def write_files(writers: dict[Path, Callable[[Path], None]]) -> None:
     """As `write_file`, several that belong together: each is whole on the disk before the first
     is renamed, so that a disk that is full leaves all of them as they were."""
@@ -200,16 +207,14 @@ class Store:
         self.checkpoint(fit).unlink(missing_ok=True)
 
     def save_model(self, fit: Fit, state: dict[str, torch.Tensor]) -> None:
-        from safetensors.torch import save  # which needs torch: who reads numbers doesn't
-
         self.guard()
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
-        # Not by its own writer, which makes files that only their owner can read, takes no name
-        # but UTF-8 and hides the system's error.
-        write_file(self.fit_dir(fit) / "model.safetensors", lambda p: p.write_bytes(save(tensors)))
+        # Not by safetensors' own writer, which makes files that only their owner can read, takes no
+        # name but UTF-8 and hides the system's error.
+        write_file(self.fit_dir(fit) / "model.safetensors",
+                   lambda p: p.write_bytes(as_bytes(state)))
 
     def load_model(self, fit: Fit) -> dict[str, torch.Tensor]:
-        from safetensors.torch import load  # as above
+        from safetensors.torch import load  # as in as_bytes
 
         from aexad.methods.weights import LOAD_ERRORS
 

@@ -90,8 +90,13 @@ class Judged:
 
 
 def plain_numbers() -> Iterator[Number]:
-    """All of PLAIN, in the order of the tables."""
-    for name in PLAIN:
+    """All of PLAIN."""
+    return printed(PLAIN)
+
+
+def printed(tables: Sequence[str]) -> Iterator[Number]:
+    """What these tables print of a method in a category, in their order."""
+    for name in tables:
         table = TABLES[name]
         for dataset, category in all_categories(table.datasets):
             for method in table.methods:

@@ -16,7 +16,7 @@ from aexad.bench.results.evidence import Evidence, Place
 from aexad.bench.tables.emissions import BASE
 from aexad.bench.verdict import conditions
 from aexad.bench.verdict.chosen import Chosen, Where, choose
-from aexad.bench.verdict.numbers import COLUMNS, NOT_RUN, Judged, Number, spread
+from aexad.bench.verdict.numbers import COLUMNS, NOT_RUN, Judged, Number, printed, spread
 from aexad.datasets.catalog import all_categories
 
 NOT_ALONE = "not measured alone"
@@ -26,16 +26,10 @@ ONE_READING = "one reading, so no interval"
 
 def numbers() -> Iterator[Number]:
     """The ratios of what Tables 5 to 8 print; of an infinite T and one by 0 there is none."""
-    for name in RATIOS:
-        table = TABLES[name]
-        for dataset, category in all_categories(table.datasets):
-            for method in table.methods:
-                for metric in table.metrics:
-                    mine, base = (published(name, dataset, category, m, metric)
-                                  for m in (method, BASE))
-                    if method != BASE and mine is not None and base and math.isfinite(mine / base):
-                        yield Number(name, dataset, category, method, metric, table.scenario,
-                                     mine / base, BASE)
+    for mine in printed(RATIOS):
+        base = published(mine.table, mine.dataset, mine.category, BASE, mine.metric)
+        if mine.method != BASE and base and math.isfinite(mine.value / base):
+            yield replace(mine, value=mine.value / base, against=BASE)
 
 
 def by_device(evidence: Iterable[Evidence]) -> dict[str, dict[Where, Chosen]]:
