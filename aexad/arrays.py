@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,10 +15,16 @@ from aexad.bench.base.places import expanded
 from aexad.datasets.data_params import DataParams
 from aexad.datasets.images import marked, read_image, resized, shrunk
 
-Picture = Union[np.ndarray, Image.Image, str, "os.PathLike[str]"]
+Place = str | os.PathLike[str]
+Picture = np.ndarray | Image.Image | Place
 """(H, W, 3) uint8, a picture of Pillow, or the path of a file. Of masks: (H, W) bool."""
 
 Shape = tuple[int, int]  # height, width
+
+
+def path_of(place: Place) -> Path:
+    """As the command line reads it: `~` is the home folder."""
+    return Path(expanded(os.fspath(place)))
 
 
 def read_images(images: np.ndarray | Sequence[Picture], data: DataParams
@@ -31,8 +37,8 @@ def read_images(images: np.ndarray | Sequence[Picture], data: DataParams
     read, shapes = [], []
     for i, image in enumerate(images):
         if isinstance(image, (str, os.PathLike)):
-            pixels, (width, height) = read_image(Path(expanded(os.fspath(image))), data.size,
-                                                 data.image_interp, data.bits)
+            pixels, (width, height) = read_image(path_of(image), data.size, data.image_interp,
+                                                 data.bits)
         else:
             picture = _picture(image, f"images[{i}]")
             pixels, (width, height) = (resized(picture, data.size, data.image_interp),
@@ -63,7 +69,7 @@ def _full_masks(masks: np.ndarray | Sequence[Picture | None], shapes: Sequence[S
         if mask is None:
             yield np.zeros(shape, bool)
         elif isinstance(mask, (str, os.PathLike)):
-            yield marked(Path(expanded(os.fspath(mask))), shape[::-1], data.mask_threshold,
+            yield marked(path_of(mask), shape[::-1], data.mask_threshold,
                          data.grey_masks == "threshold")
         else:
             yield _mask(mask, shape, f"masks[{i}]")

@@ -12,17 +12,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self, Union
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from aexad import methods
-from aexad.arrays import Picture, read_images, read_masks
+from aexad.arrays import Picture, Place, path_of, read_images, read_masks
 from aexad.bench.base import provenance
 from aexad.bench.base.errors import UserError, nearest
-from aexad.bench.base.places import expanded
 from aexad.bench.commands.request import device as chosen_device
 from aexad.bench.figures.overlays import at_size, mask_at_size
 from aexad.bench.measure import maps
@@ -36,7 +35,6 @@ from aexad.methods import memory
 from aexad.methods.base import Context, TrainingSet, finite
 from aexad.methods.weights import Weights
 
-Place = Union[str, "os.PathLike[str]"]
 READING = ("size", "image_interp", "mask_threshold", "grey_masks", "bits")  # of DataParams
 SPLITTING = {f.name for f in dataclasses.fields(DataParams)} - {*READING}  # what is given, trains
 
@@ -166,7 +164,7 @@ class Detector:
         method, known = self._fitted()
         content = as_bytes(method.state_dict())
         models.save(dataclasses.replace(known, sha256=hashlib.sha256(content).hexdigest()),
-                    content, Path(expanded(os.fspath(folder))))
+                    content, path_of(folder))
 
     # -- inside --
 
@@ -231,7 +229,7 @@ def load_model(folder: Place, *, weights: Place | None = None, device: str = "au
                threads: int | None = None) -> Detector:
     """A model folder, of `save` or of the command `fit`. weights: as in training, where the method
     starts from pre-trained ones. UserError where a file is damaged or of another version."""
-    place = Path(expanded(os.fspath(folder)))
+    place = path_of(folder)
     known = models.read(place)
     options: dict[str, Any] = {"seed": known.seed, "weights": weights, "device": device,
                                "threads": threads}
@@ -244,7 +242,7 @@ def load_model(folder: Place, *, weights: Place | None = None, device: str = "au
 
 
 def _path(place: Place | None) -> Path | None:
-    return None if place is None else Path(expanded(os.fspath(place)))
+    return None if place is None else path_of(place)
 
 
 def _settings(method: str, protocol: str, parameters: dict[str, Any]) -> Settings:

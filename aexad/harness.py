@@ -8,11 +8,12 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from aexad.arrays import Place
 from aexad.bench.base import places
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.commands import cli, table as table_command
@@ -26,7 +27,6 @@ from aexad.datasets.category import Library, split
 from aexad.datasets.data_params import DataParams
 from aexad.datasets.suite import CATEGORIES
 
-Place = Union[str, "os.PathLike[str]"]
 WITHOUT = ("json", "help", "dry_run", "config")  # options that make no sense here
 
 
