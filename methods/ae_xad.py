@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from aexad.bench.measure import maps
+from aexad.methods.ae_xad_graph import AEXADGraph
 from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFacts, AEXADFit, PlainAEFacts
 from aexad.methods.augment import Augmented, augment, draw_batches, draw_weighted
 from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
@@ -253,17 +254,19 @@ class AEXAD(AEXADFacts):
         possible error before the mean (row 28), clipped at 1 (row 29). With error=plain the map is
         e, cut at 1 where it is to be filtered (Section 5.2.1)."""
         self.net.eval()
-        e, shown = [], []
-        for i in range(0, len(images), EXPLAIN_BATCH):
-            x = self.ctx.tensor(images[i:i + EXPLAIN_BATCH])
-            error = (x - self.net(x)).square()
-            e.append(error.mean(dim=1).cpu())
-            if self.q.error == "normalised":
-                ratio = error / self.largest_error(x, self.transform(x))
-                shown.append(ratio.mean(dim=1).clamp_max(1.0).cpu())
-            else:
-                shown.append(e[-1].clamp_max(1.0) if self.q.filter else e[-1])
-        return torch.cat(e).numpy(), torch.cat(shown).numpy()
+        parts = [self.errors(self.ctx.tensor(images[i:i + EXPLAIN_BATCH]))
+                 for i in range(0, len(images), EXPLAIN_BATCH)]
+        e, shown = (torch.cat([part.cpu() for part in side]).numpy() for side in zip(*parts))
+        return e, shown
+
+    def errors(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`error_maps` of images (B, 3, H, W) in [0, 1]."""
+        error = (x - self.net(x)).square()
+        e = error.mean(dim=1)
+        if self.q.error == "normalised":
+            ratio = error / self.largest_error(x, self.transform(x))
+            return e, ratio.mean(dim=1).clamp_max(1.0)
+        return e, e.clamp_max(1.0) if self.q.filter else e
 
     @torch.no_grad()
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
@@ -303,6 +306,9 @@ class AEXAD(AEXADFacts):
         return maps.filter_radius(e_norm, threshold=q.thr, threshold_value=q.thr_value,
                                   segments=q.segments, min_run=q.min_run, aggregate=q.agg,
                                   rounding=q.k_round, k_min=q.k_min, k_max=q.k_max)
+
+    def graph(self, side: int) -> nn.Module:
+        return AEXADGraph(self.net, self.errors, self.q, side)
 
     # -- what training produced --
 

@@ -12,7 +12,10 @@ A method is a class with
                                    from its first call on (it is saved with the fit and reused)
 
 and, where it can't do everything, a static `skip(scenario) -> str | None`: the reason, shown in the
-table.
+table; and, where it can be exported (docs/deploy.md), `graph(side) -> torch.nn.Module`, whose
+forward takes what `ctx.tensor` gives, (N, 3, side, side) float32, and returns tensors: heatmaps
+(N, side, side) float32, scores (N,) float64 and the extras, by name. It raises NoGraph where an
+option stands against that.
 Methods know nothing of files, datasets or metrics.
 """
 
@@ -79,6 +82,11 @@ def finite(explanation: Explanation) -> np.ndarray:
 
 class TrainingDiverged(RuntimeError):
     """The loss is not finite any more."""
+
+
+class NoGraph(Exception):
+    """What was asked for can't be a graph of fixed operations. The message names the option, as
+    segments=components, and the reason."""
 
 
 class Context:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from aexad.methods.augment import Augmented, augment, draw_batches
-from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, NoGraph, TrainingSet
 from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
@@ -218,33 +218,43 @@ class BGAD(BGADFacts):
         """logp of every position: for each level (N, h, w) float32."""
         parts = []
         for i in range(0, len(images), EXPLAIN_BATCH):
-            found = []
-            x = self.ctx.tensor(images[i:i + EXPLAIN_BATCH])
-            for flow, level in zip(self.flows, self.features(x)):
-                level = level.permute(0, 2, 3, 1)
-                n, h, w, _ = level.shape
-                codes = position_codes(h, w).to(self.ctx.device)
-                where = torch.arange(h * w, device=self.ctx.device).repeat(n)
-                logp = flow.log_density(level.flatten(0, 2), codes, where)
-                found.append(logp.view(n, h, w).cpu())
-            parts.append(found)
+            found = self.densities(self.ctx.tensor(images[i:i + EXPLAIN_BATCH]))
+            parts.append([logp.cpu() for logp in found])
         return [torch.cat(level) for level in zip(*parts)]
+
+    def densities(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """`log_densities` of images (B, 3, H, W) in [0, 1]."""
+        found = []
+        for flow, level in zip(self.flows, self.features(x)):
+            level = level.permute(0, 2, 3, 1)
+            n, h, w, _ = level.shape
+            codes = position_codes(h, w).to(x.device)
+            where = torch.arange(h * w, device=x.device).repeat(n)
+            logp = flow.log_density(level.flatten(0, 2), codes, where)
+            found.append(logp.view(n, h, w))
+        return found
 
     def explain(self, images: np.ndarray) -> Explanation:
         """The first call's images are the test set: the maxima over it stay (state_dict)."""
         levels = self.log_densities(images)
-        if self.q.score_map == "neg_logp":
-            heatmaps = sum(upsampled(-logp, images.shape[1:3]) for logp in levels)
-        else:
-            known = self.maxima
-            tops = torch.stack([logp.max() for logp in levels]) if known is None else known[:-1]
-            heatmaps = sum(upsampled((logp - top).exp(), images.shape[1:3])
-                           for logp, top in zip(levels, tops))
-            if known is None:
-                self.maxima = torch.cat([tops, heatmaps.max().view(1)])
-            heatmaps = self.maxima[-1] - heatmaps
-        scores = heatmaps.amax(dim=(1, 2)).double()
+        if self.q.score_map == "prob_sum" and self.maxima is None:
+            tops = torch.stack([logp.max() for logp in levels])
+            most = probabilities(levels, tops, images.shape[1:3]).max()
+            self.maxima = torch.cat([tops, most.view(1)])
+        heatmaps, scores = self.explained(levels, images.shape[1:3])
         return Explanation(heatmaps.numpy(), scores.numpy())
+
+    def explained(self, levels: list[torch.Tensor], shape: tuple[int, int]
+                  ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Heatmaps (N, *shape) and scores (N,) of log-densities, the maxima known."""
+        if self.q.score_map == "neg_logp":
+            heatmaps = sum(upsampled(-logp, shape) for logp in levels)
+        else:
+            heatmaps = self.maxima[-1] - probabilities(levels, self.maxima[:-1], shape)
+        return heatmaps, heatmaps.amax(dim=(1, 2)).double()
+
+    def graph(self, side: int) -> nn.Module:
+        return _Graph(self, side)
 
     # -- what training produced --
 
@@ -264,6 +274,28 @@ class BGAD(BGADFacts):
             self.backbone.load_state_dict(backbone)
         self.flows.load_state_dict({k: v for k, v in state.items()
                                     if k != "maxima" and not k.startswith(BACKBONE)})
+
+
+class _Graph(nn.Module):
+    """`BGAD.explain` of images (N, 3, side, side) in [0, 1], all its operations fixed."""
+
+    def __init__(self, method: BGAD, side: int) -> None:
+        super().__init__()
+        if method.q.score_map == "prob_sum" and method.maxima is None:
+            raise NoGraph("score_map=prob_sum: its maps are on the scale of a test set, and this "
+                          "model has explained none")
+        self.method, self.shape = method, (side, side)
+        self.backbone, self.flows = method.backbone, method.flows
+
+    def forward(self, x: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        return *self.method.explained(self.method.densities(x), self.shape), {}
+
+
+def probabilities(levels: list[torch.Tensor], tops: torch.Tensor, shape: tuple[int, int]
+                  ) -> torch.Tensor:
+    """The sum of exp(logp - top) over the levels, each at the size `shape`: (N, *shape)."""
+    return sum(upsampled((logp - top).exp(), shape) for logp, top in zip(levels, tops))
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

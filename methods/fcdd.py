@@ -19,6 +19,7 @@ from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.fcdd_params import FROZEN, MINMAX, FCDDExplain, FCDDFacts, FCDDFit
+from aexad.methods.map_graphs import GaussianFilter
 from aexad.methods.receptive import fields, gaussian_matrix
 from aexad.methods.rows import Pool, Rows
 
@@ -26,7 +27,7 @@ STORED, CROPPED = 240, 224  # official: crops of 224 from images of 240; any siz
 JITTER = ((0.04, 0.04, 0.04, 0.04), (0.005, 0.0005, 0.0005, 0.0005))  # official, drawn evenly
 NOISE = 0.1  # standard deviation of the added noise, of the image's (official)
 TINY = 1e-31  # official, in the logarithm
-BLUR_RADIUS = 30  # of S's second blur: 61 x 61
+BLUR_SIGMA, BLUR_RADIUS = 12.0, 30  # of S's second blur: 61 x 61
 
 
 # -- preprocessing and augmentation (official pipeline 'lcnaug1') --
@@ -243,8 +244,12 @@ class FCDD(FCDDFacts):
             scores[i:i + len(a)] = a.double().mean(dim=(1, 2)).cpu().numpy()
             heatmaps[i:i + len(a)] = self.upsample(a, *images.shape[1:3]).cpu().numpy()
         if self.q.extra_blur:
-            heatmaps = ndimage.gaussian_filter(heatmaps, 12.0, axes=(1, 2), radius=BLUR_RADIUS)
+            heatmaps = ndimage.gaussian_filter(heatmaps, BLUR_SIGMA, axes=(1, 2),
+                                               radius=BLUR_RADIUS)
         return Explanation(heatmaps, scores)
+
+    def graph(self, side: int) -> nn.Module:
+        return _Graph(self, side)
 
     # -- what training produced --
 
@@ -260,6 +265,26 @@ class FCDD(FCDDFacts):
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         self.net.load_state_dict({**self.net.state_dict(), **state})
+
+
+class _Graph(nn.Module):
+    """`FCDD.explain` of images (N, 3, side, side) in [0, 1], all its operations fixed."""
+
+    def __init__(self, method: FCDD, side: int) -> None:
+        super().__init__()
+        self.net = method.net.eval()
+        matrix = gaussian_matrix(fields(self.net, side)[-1], side, method.p.gauss_std)
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.blur = GaussianFilter(side, BLUR_RADIUS) if method.q.extra_blur else None
+
+    def forward(self, x: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        a = self.net(x)
+        heatmaps, scores = self.matrix @ a @ self.matrix.T, a.double().mean(dim=(1, 2))
+        if self.blur is not None:
+            alike = torch.ones_like(scores)
+            heatmaps = self.blur(heatmaps, BLUR_SIGMA * alike, BLUR_RADIUS * alike)
+        return heatmaps, scores, {}
 
 
 def _far(distance: torch.Tensor) -> torch.Tensor:

@@ -66,7 +66,7 @@ class Block(nn.Module):
         first, relu, last = self.subnet
         of_kept, of_code = first.weight.split([self.kept, CONDITION], dim=1)
         # on a GPU the gradient of a gathered product would be a scatter, whose order is not fixed
-        if len(where) < len(codes) or where.is_cuda:
+        if where.shape[0] < codes.shape[0] or where.is_cuda:
             hidden = F.linear(codes.index_select(0, where), of_code, first.bias)
         else:
             hidden = F.linear(codes, of_code, first.bias).index_select(0, where)
