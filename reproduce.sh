@@ -244,7 +244,7 @@ build() {
     fi
     [[ ! -f $venv/.ready ]] ||
         say "$venv was made from other versions, or elsewhere: it is made anew."
-    say "Setting up $venv (once, about 1-2 minutes, 1.7 GB; more if torch comes with CUDA)..."
+    say "Setting up $venv (once, about 1-2 minutes, 1.8 GB; more if torch comes with CUDA)..."
     : >"$log"
     building='removing the old environment'
     remove_venv
@@ -257,7 +257,7 @@ build() {
     # One command: torch, torchvision and timm have to be resolved together. Not in strict mode,
     # whose links would not follow the mapping of folders in setup.cfg.
     building='installing the project and what it needs (pip)'
-    pip_install --constraint "$repo/constraints.txt" --editable "$repo[test]"
+    pip_install --constraint "$repo/constraints.txt" --editable "$repo[test,onnx]"
 
     building='marking the environment as ready'
     mark_ready "$made_from"

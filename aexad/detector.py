@@ -23,6 +23,7 @@ from aexad.arrays import Picture, Place, path_of, read_images, read_masks
 from aexad.bench.base import provenance
 from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.commands.request import device as chosen_device
+from aexad.bench.deploy import formats
 from aexad.bench.figures.overlays import at_size, mask_at_size
 from aexad.bench.measure import maps
 from aexad.bench.plan.cells import SCENARIOS
@@ -163,8 +164,20 @@ class Detector:
         else (JSON). `load_model` and the command `explain` take it."""
         method, known = self._fitted()
         content = as_bytes(method.state_dict())
-        models.save(dataclasses.replace(known, sha256=hashlib.sha256(content).hexdigest()),
-                    content, path_of(folder))
+        models.save(_with_digest(known, content), content, path_of(folder))
+
+    def export(self, file: Place, format: str | None = None) -> None:  # noqa: A002
+        """Write the whole explanation as one graph that runs without this package: "onnx" or
+        "torch" (torch.export's .pt2), by the file's ending where `format` is not given. Input:
+        images (N, H, W, 3) uint8; outputs: heatmap, mask and score at the working size, and what
+        the method adds (docs/deploy.md). UserError where the method or an option of it can't be in
+        a graph, or a package is missing."""
+        method, known = self._fitted()
+        known = _with_digest(known, as_bytes(method.state_dict()))
+        with _apart({**self._options, "device": "cpu"}):
+            alike = formats.make_method(known, method.state_dict(),
+                                        Weights(_path(self._options["weights"])))
+            formats.export(alike, known, path_of(file), format)
 
     # -- inside --
 
@@ -259,6 +272,11 @@ def _settings(method: str, protocol: str, parameters: dict[str, Any]) -> Setting
             raise UserError(f"{method} has no parameter '{name}'{nearest(name, owners)}")
     return Settings(protocol, sets=[f"{owners[name]}.{name}={value}"
                                     for name, value in parameters.items()])
+
+
+def _with_digest(known: models.Model, content: bytes) -> models.Model:
+    """`known` of these tensors."""
+    return dataclasses.replace(known, sha256=hashlib.sha256(content).hexdigest())
 
 
 def _differing(known: models.Model) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from importlib.metadata import distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PROJECT = Requirement("aexad-bench[test]")
+PROJECT = Requirement("aexad-bench[test,onnx]")
 HEAD = """\
 # The versions that reproduce.sh installs, those of requirements of requirements included. Torch
 # with or without CUDA fits them. Written by tests/make_constraints.py, which says how; don't edit.

@@ -18,7 +18,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TOP = ("aexad", "bench", "methods", "datasets")  # our folders; what lies in them is aexad.…
 RANKS = {  # a room imports from those of a lower rank alone
     "bench.base": 0, "bench.measure": 1, "methods": 2, "datasets": 2, "bench.paper": 3,
-    "bench.plan": 4, "bench.results": 5, "bench.run": 6, "bench.tables": 7, "bench.figures": 8,
+    "bench.plan": 4, "bench.results": 5, "bench.run": 6, "bench.deploy": 6,
+    "bench.tables": 7, "bench.figures": 8,
     "bench.verdict": 9, "bench.report": 10, "bench.speed": 11, "bench.stress": 11,
     "bench.study": 11, "bench.commands": 12, "bench.__main__": 13, "aexad": 14}
 LONGEST = 400  # lines of a file

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from conftest import REPOSITORY
-from make_constraints import HEAD, required
+from make_constraints import HEAD, PROJECT, required
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def pinned() -> dict[str, str]:
 def test_it_agrees_with_every_pin_of_the_setup(pinned):
     config = configparser.ConfigParser(interpolation=None)
     config.read(REPOSITORY / "setup.cfg", encoding="utf-8")
-    listed = config["options"]["install_requires"] + config["options.extras_require"]["test"]
+    listed = config["options"]["install_requires"] + "".join(
+        config["options.extras_require"][extra] for extra in PROJECT.extras)
     asked = [Requirement(line) for line in listed.splitlines()
              if line.strip() and not line.startswith("#")]
     assert len(asked) > 20

@@ -194,7 +194,7 @@ def test_sets_up_again_when_what_it_is_made_from_changes(copy: Copy, name: str) 
 def test_what_is_required_by_what_is_required_is_pinned_too(copy: Copy) -> None:
     assert copy.call("x").returncode == 0
     constraints = f"--constraint {copy.root}/constraints.txt"
-    assert f"{constraints} --editable {copy.root}[test]" in copy.pip_calls_file.read_text()
+    assert f"{constraints} --editable {copy.root}[test,onnx]" in copy.pip_calls_file.read_text()
 
 
 @pytest.mark.parametrize("name", ["setup.cfg", "pyproject.toml", "constraints.txt"])

@@ -53,10 +53,14 @@ def results_option(p: argparse._ActionsContainer) -> None:
                    help="where results are kept (default $AEXAD_RESULTS, else results/)")
 
 
-def machine_options(p: argparse._ActionsContainer) -> None:
-    """The options that say what networks run on and start from."""
+def weights_option(p: argparse._ActionsContainer) -> None:
     p.add_argument("--weights", type=expanded, metavar="FILE_OR_DIR", help="folder of pre-trained "
                    "weights, looked into first; or a file, which serves one network")
+
+
+def machine_options(p: argparse._ActionsContainer) -> None:
+    """The options that say what networks run on and start from."""
+    weights_option(p)
     p.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, … (default: cuda where "
                                                     "there is one)")
     threads_option(p)

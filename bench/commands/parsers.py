@@ -20,6 +20,7 @@ from aexad.bench.commands.options import (
     selection_options,
     threads_option,
     unless_saved_option,
+    weights_option,
     work_options,
 )
 from aexad.bench.plan import open_points
@@ -27,6 +28,7 @@ from aexad.bench.plan.definitions import FIGURES, TABLES, FigureDef, TableDef
 from aexad.datasets.sources import SOURCES
 
 EXPORTED = ("csv", "parquet")
+DEPLOYED = ("onnx", "torch")  # those of bench/deploy/formats.py
 SCORES = ("max", "mean", "sum")  # an image's score from its map: those of results/map_files.py
 WEIGHTS = "weights"
 SHELLS = ("bash", "zsh")
@@ -170,6 +172,16 @@ def _explain(p: argparse.ArgumentParser) -> None:
     machine_options(p)
 
 
+def _export_model(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", type=path, metavar="MODEL", help="the model folder")
+    p.add_argument("--format", choices=DEPLOYED, default="onnx",
+                   help="onnx for ONNX Runtime and others, torch for torch.export.load (default "
+                        "%(default)s)")
+    p.add_argument("--out", type=path, metavar="FILE",
+                   help="default: model.onnx or model.pt2 in the model folder")
+    weights_option(p)
+
+
 def _audit(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=expanded, metavar="FILE",
                    help="the report in Markdown (default: tables/audit.md in the results)")
@@ -240,6 +252,9 @@ def _benchmark(p: argparse.ArgumentParser) -> None:
     p.add_argument("--methods", help="comma-separated (default: all that have a reference)")
     p.add_argument("--startup", action="store_true", help="instead: the CPU seconds of commands "
                    "that compute nothing, and their dearest imports")
+    weights_option(p)
+    p.add_argument("--exported", type=path, metavar="MODEL", help="instead: images per second of a "
+                   "model folder by PyTorch, torch.export and ONNX Runtime, in turn")
     p.add_argument("--no-memory", action="store_true", help="leave out the memory (minutes each)")
     p.add_argument("--out", type=path, metavar="FILE", help="write the numbers to a JSON file")
 
@@ -279,6 +294,9 @@ COMMANDS: dict[str, Command] = {
                    "own:fit", _fit),
     "explain": Command("heatmaps, overlays, binary maps and scores of images, by a model of fit",
                        "own:explain", _explain, about_cells=False),
+    "export-model": Command("a model of fit as one file that needs no part of this package: ONNX, "
+                            "or torch.export's", "export_model:run", _export_model,
+                            about_cells=False),
     "report": Command("one HTML page that shows everything stored; trains nothing", "report:run",
                       _report),
     "audit": Command("check the paper's published numbers against each other", "audit:run", _audit,

@@ -59,6 +59,8 @@ def test_bash_completes_a_command(tmp_path, name):
     (["table2", "--data-root", "fo"], ["folder"]),
     (["check", "--baseline", "f"], ["file.json", "folder"]),
     (["explain", "fo"], ["folder"]),
+    (["export-model", "fo"], ["folder"]),
+    (["export-model", "folder", "--format", ""], ["onnx", "torch"]),
 ])
 def test_bash_completes_options_and_their_values(tmp_path, words, expected):
     (tmp_path / "folder").mkdir()
