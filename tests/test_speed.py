@@ -7,8 +7,9 @@ import json
 import pytest
 import torch
 
+import aexad
 from aexad.bench.commands import cli
-from aexad.bench.speed import ae_xad, bgad, case, fcdd, memory, scores, speedups
+from aexad.bench.speed import ae_xad, bgad, case, exported, fcdd, memory, scores, speedups
 from aexad.methods.ae_xad import AEXAD, PlainAE
 from aexad.methods.ae_xad_params import AEFit, AEXADFit
 
@@ -76,3 +77,20 @@ def test_the_report_has_every_method_and_fails_where_one_is_slow(monkeypatch, ca
 def test_an_unknown_method_has_no_benchmark(capsys):
     assert cli.main(["benchmark", "--methods", "fcd"]) == 2
     assert "did you mean 'fcdd'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_exported_models_are_compared_and_timed(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="EXPORTED MODELS WERE NOT TIMED: no onnxruntime; "
+                        "pip install '.[onnx]'")
+    monkeypatch.setattr(exported, "BATCHES", (2,))
+    images, masks = ae_xad.images(6, 48).images, ae_xad.images(6, 48).masks
+    aexad.AE(protocol="smoke", size=32, threads=1).fit(images, masks).save(tmp_path / "model")
+    assert cli.main(["benchmark", "--exported", str(tmp_path / "model"), "--threads", "1", "--out",
+                     str(tmp_path / "speed.json")]) == 0
+    shown = capsys.readouterr().out
+    rows = json.loads((tmp_path / "speed.json").read_text())["speed"]
+    assert [row["way"] for row in rows] == ["PyTorch (explain)", "torch.export", "ONNX Runtime"]
+    for row in rows:
+        assert row["way"] in shown and row["images_per_s"] > 0 and row["ratio"] > 0
+        assert row["other_k"] == row["other_pixels"] == 0 and row["difference"] < 1e-5
