@@ -7,6 +7,7 @@ points in docs/open_points.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -142,7 +143,8 @@ class AEXAD(AEXADFacts):
         An epoch is as many images as the training set has before augmentation: the emissions that
         the paper prints grow with that number, not with 15 copies an anomaly (row 26)."""
         p = self.p
-        data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies())
+        data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies(),
+                       room=self.ctx.beside(train.images))
         return data, math.ceil(len(train.images) / p.batch_size)
 
     def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
@@ -277,8 +279,16 @@ class AEXAD(AEXADFacts):
         return torch.cat(parts).permute(0, 2, 3, 1).numpy()
 
     def explain(self, images: np.ndarray) -> Explanation:
+        return self.finish(self.raw_maps(images), images.shape[1:3])
+
+    def raw_maps(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of tiles it is the error maps that are joined."""
+        return self.error_maps(images)
+
+    def finish(self, found: Sequence[np.ndarray], shape: tuple[int, int]) -> Explanation:
+        """From error maps, as `error_maps` makes them, to the heatmaps and scores."""
         q = self.q
-        e, errors = self.error_maps(images)
+        e, errors = found
         heatmaps, weighted = errors, e
         radius = np.zeros(len(e), np.int64)
         if q.filter:

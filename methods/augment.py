@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from aexad.bench.base.errors import UserError
-from aexad.methods.base import TrainingSet
+from aexad.methods.base import Room, TrainingSet
 
 _REDRAWS = 20  # tries for a copy whose mask does not vanish before it is pasted as it is
 
@@ -29,10 +30,11 @@ class Augmented:
 
 
 def augment(train: TrainingSet, rng: np.random.Generator, *, n_raw: int, n_paste: int,
-            rotate: float, scale: tuple[float, float], position: str) -> Augmented:
+            rotate: float, scale: tuple[float, float], position: str, room: Room = np.empty
+            ) -> Augmented:
     """Each anomaly `n_raw` times as it is and `n_paste` times cut out, transformed and pasted into
     a random normal image, once before training (Algorithm 1, line 1). Without normals there is
-    nothing to paste on: raw copies only."""
+    nothing to paste on: raw copies only. room: makes the arrays."""
     if not len(train.normals):
         n_paste = 0
     pasted = [copy_paste(rng, train.images[i], train.masks[i],
@@ -42,10 +44,18 @@ def augment(train: TrainingSet, rng: np.random.Generator, *, n_raw: int, n_paste
     raw = np.tile(train.anomalies, n_raw)
     if not pasted:
         return Augmented(train.images, train.masks, train.normals, raw)
-    images, masks = (np.stack(part) for part in zip(*pasted))
-    return Augmented(np.concatenate([train.images, images]), np.concatenate([train.masks, masks]),
-                     train.normals,
-                     np.concatenate([raw, len(train.images) + np.arange(len(images))]))
+    images, masks = (_behind(array, part, room) for array, part in
+                     zip((train.images, train.masks), zip(*pasted)))
+    return Augmented(images, masks, train.normals,
+                     np.concatenate([raw, len(train.images) + np.arange(len(pasted))]))
+
+
+def _behind(array: np.ndarray, more: Sequence[np.ndarray], room: Room) -> np.ndarray:
+    made = room((len(array) + len(more), *array.shape[1:]), array.dtype.type)
+    made[:len(array)] = array
+    for i, one in enumerate(more, len(array)):
+        made[i] = one
+    return made
 
 
 def copy_paste(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, target: np.ndarray, *,

@@ -12,16 +12,24 @@ A method is a class with
                                    from its first call on (it is saved with the fit and reused)
 
 and, where it can't do everything, a static `skip(scenario) -> str | None`: the reason, shown in the
-table; and, where it can be exported (docs/deploy.md), `graph(side) -> torch.nn.Module`, whose
+table. One that can be exported (docs/deploy.md) has `graph(side) -> torch.nn.Module`, whose
 forward takes what `ctx.tensor` gives, (N, 3, side, side) float32, and returns tensors: heatmaps
 (N, side, side) float32, scores (N,) float64 and the extras, by name. It raises NoGraph where an
-option stands against that.
+option stands against that. One that can explain large images from their tiles (data.tile) has two
+steps of `explain`:
+
+    raw_maps(images) -> tuple of (N, h, w) float32: what it makes of tiles, before any rule that
+                                   looks beyond a pixel; these are joined
+    finish(maps, (H, W)) -> Explanation of images of that size, whose maps these are
+
+and `measure([(maps, (H, W)), ...])`, where `finish` needs something of the whole test set.
 Methods know nothing of files, datasets or metrics.
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +38,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from aexad.bench.base.errors import UserError, say
 from aexad.methods.rows import Rows, fits
 from aexad.methods.weights import Weights
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
+Room = Callable[[tuple[int, ...], type], np.ndarray]  # makes an array of a shape and type
 IN_MEMORY = 2 * 1024**3  # bytes of a method's arrays together; what goes beyond is memory-mapped
 
 
@@ -64,19 +74,20 @@ class TrainingSet:
 class Explanation:
     """What a method says about N images of H x W pixels.
 
-    heatmaps: (N, H, W) float32, higher = more anomalous. scores: (N,) float64, one per image.
-    extras: name -> (N,) array, stored beside the metrics (for example the filter radius k).
+    heatmaps: (N, H, W) float32, higher = more anomalous; of images that were cut into tiles a list
+    of (H, W). scores: (N,) float64, one per image. extras: name -> (N,) array, stored beside the
+    metrics (for example the filter radius k).
     """
 
-    heatmaps: np.ndarray
+    heatmaps: np.ndarray | list[np.ndarray]
     scores: np.ndarray
     extras: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def finite(explanation: Explanation) -> np.ndarray:
     """(N,) bool: of which images all that is said is numbers."""
-    numbers: np.ndarray = (np.isfinite(explanation.heatmaps).all(axis=(1, 2))
-                           & np.isfinite(explanation.scores))
+    maps = np.array([np.isfinite(heatmap).all() for heatmap in explanation.heatmaps], bool)
+    numbers: np.ndarray = maps & np.isfinite(explanation.scores)
     return numbers
 
 
@@ -110,11 +121,20 @@ class Context:
         if self.scratch is None or self._held + size <= IN_MEMORY:
             self._held += size
             return np.empty(shape, dtype)
+        if size > (free := shutil.disk_usage(self.scratch).free):
+            raise UserError(f"{self.scratch}: {size / 1e9:.1f} GB are needed there while this "
+                            f"trains, {free / 1e9:.1f} GB are free; free some, train with fewer "
+                            f"images (data.max_train), or with larger tiles if it cuts any")
+        say(f"note: {size / 1e9:.1f} GB of what is trained with lie in {self.scratch} meanwhile")
         self._arrays += 1
         path = self.scratch / f"array-{self._arrays}.bin"
         array = np.memmap(path, dtype, "w+", shape=shape)
         path.unlink()  # the mapping stays; the file can't be left behind, whatever happens
         return array
+
+    def beside(self, array: np.ndarray) -> Room:
+        """What makes arrays as large as this one: in files where it lies in one."""
+        return self.array if isinstance(array, np.memmap) else np.empty
 
     @property
     def layout(self) -> torch.memory_format:

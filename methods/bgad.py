@@ -8,6 +8,7 @@ default but where a comment says otherwise; docs/open_points.md lists what diffe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,7 +126,8 @@ class BGAD(BGADFacts):
     def fit(self, train: TrainingSet) -> None:
         p = self.p
         self.maxima = None
-        data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies())
+        data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies(),
+                       room=self.ctx.beside(train.images))
         # the augmented set is fixed: each image goes through the frozen network once
         levels = [self.level(flow, features, data.masks) for flow, features
                   in zip(self.flows, self.ctx.extract(data.images, self.features))]
@@ -236,12 +238,28 @@ class BGAD(BGADFacts):
 
     def explain(self, images: np.ndarray) -> Explanation:
         """The first call's images are the test set: the maxima over it stay (state_dict)."""
-        levels = self.log_densities(images)
-        if self.q.score_map == "prob_sum" and self.maxima is None:
-            tops = torch.stack([logp.max() for logp in levels])
-            most = probabilities(levels, tops, images.shape[1:3]).max()
-            self.maxima = torch.cat([tops, most.view(1)])
-        heatmaps, scores = self.explained(levels, images.shape[1:3])
+        found, shape = self.raw_maps(images), images.shape[1:3]
+        self.measure([(found, shape)])
+        return self.finish(found, shape)
+
+    def raw_maps(self, images: np.ndarray) -> tuple[np.ndarray, ...]:
+        """logp of each level, (N, h, w) float32."""
+        return tuple(level.numpy() for level in self.log_densities(images))
+
+    def measure(self, test: Sequence[tuple[Sequence[np.ndarray], tuple[int, int]]]) -> None:
+        """The maxima over the test set, if it is the first: of its logp, in parts of images of one
+        size, and that size."""
+        if self.q.score_map == "neg_logp" or self.maxima is not None:
+            return
+        tops = torch.stack([torch.stack([torch.from_numpy(part).max() for part in level]).max()
+                            for level in zip(*(found for found, _ in test))])
+        most = torch.stack([probabilities(tensors(found), tops, shape).max()
+                            for found, shape in test])
+        self.maxima = torch.cat([tops, most.max().view(1)])
+
+    def finish(self, found: Sequence[np.ndarray], shape: tuple[int, int]) -> Explanation:
+        """From logp to the heatmaps, and their largest values."""
+        heatmaps, scores = self.explained(tensors(found), shape)
         return Explanation(heatmaps.numpy(), scores.numpy())
 
     def explained(self, levels: list[torch.Tensor], shape: tuple[int, int]
@@ -290,6 +308,11 @@ class _Graph(nn.Module):
     def forward(self, x: torch.Tensor
                 ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         return *self.method.explained(self.method.densities(x), self.shape), {}
+
+
+def tensors(found: Sequence[np.ndarray]) -> list[torch.Tensor]:
+    """The same memory."""
+    return [torch.from_numpy(logp) for logp in found]
 
 
 def probabilities(levels: list[torch.Tensor], tops: torch.Tensor, shape: tuple[int, int]

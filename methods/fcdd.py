@@ -8,7 +8,7 @@ Gaussian, gives the heatmap. Written from the publication and from descriptions 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -235,14 +235,28 @@ class FCDD(FCDDFacts):
 
     # -- explanation --
 
-    @torch.no_grad()
     def explain(self, images: np.ndarray) -> Explanation:
+        return self.finish(self.raw_maps(images), images.shape[1:3])
+
+    @torch.no_grad()
+    def raw_maps(self, images: np.ndarray) -> tuple[np.ndarray]:
+        """A, (N, H/8, W/8) float32."""
         self.net.eval()
-        heatmaps, scores = np.empty(images.shape[:3], np.float32), np.empty(len(images))
-        for i in range(0, len(images), EXPLAIN_BATCH):
-            a = self.net(self.ctx.tensor(images[i:i + EXPLAIN_BATCH]))
+        found = [self.net(self.ctx.tensor(images[i:i + EXPLAIN_BATCH])).cpu()
+                 for i in range(0, len(images), EXPLAIN_BATCH)]
+        return (torch.cat(found).numpy(),)
+
+    @torch.no_grad()
+    def finish(self, found: Sequence[np.ndarray], shape: tuple[int, int]) -> Explanation:
+        """A' of A, and its mean; shape: (H, W) of the images."""
+        [maps] = found
+        heatmaps, scores = np.empty((len(maps), *shape), np.float32), np.empty(len(maps))
+        height, width = (8 * units for units in maps.shape[1:])  # the last unit may reach beyond
+        for i in range(0, len(maps), EXPLAIN_BATCH):
+            a = torch.from_numpy(maps[i:i + EXPLAIN_BATCH]).to(self.ctx.device)
             scores[i:i + len(a)] = a.double().mean(dim=(1, 2)).cpu().numpy()
-            heatmaps[i:i + len(a)] = self.upsample(a, *images.shape[1:3]).cpu().numpy()
+            spread = self.upsample(a, height, width)[:, :shape[0], :shape[1]]
+            heatmaps[i:i + len(a)] = spread.cpu().numpy()
         if self.q.extra_blur:
             heatmaps = ndimage.gaussian_filter(heatmaps, BLUR_SIGMA, axes=(1, 2),
                                                radius=BLUR_RADIUS)
