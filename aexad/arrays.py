@@ -12,8 +12,10 @@ from PIL import Image, ImageOps
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.places import expanded
+from aexad.bench.measure.tiles import Ragged
 from aexad.datasets.data_params import DataParams
-from aexad.datasets.images import marked, read_image, resized, shrunk
+from aexad.datasets.images import marked, read_working, resized, shrunk
+from aexad.methods.tiled import Images
 
 Place = str | os.PathLike[str]
 Picture = np.ndarray | Image.Image | Place
@@ -28,7 +30,7 @@ def path_of(place: Place) -> Path:
 
 
 def read_images(images: np.ndarray | Sequence[Picture], data: DataParams
-                ) -> tuple[np.ndarray, list[Shape]]:
+                ) -> tuple[Images, list[Shape]]:
     """Images of any size -> at the working size (N, S, S, 3) uint8, and their own sizes. UserError
     that names the image, as images[3], or the file."""
     _check_list("images", images, 4, "(N, H, W, 3) uint8")
@@ -37,19 +39,18 @@ def read_images(images: np.ndarray | Sequence[Picture], data: DataParams
     read, shapes = [], []
     for i, image in enumerate(images):
         if isinstance(image, (str, os.PathLike)):
-            pixels, (width, height) = read_image(path_of(image), data.size, data.image_interp,
-                                                 data.bits)
+            pixels, (width, height) = read_working(path_of(image), data)
         else:
             picture = _picture(image, f"images[{i}]")
-            pixels, (width, height) = (resized(picture, data.size, data.image_interp),
-                                       picture.size)
+            pixels, (width, height) = (resized(picture, data.working(*picture.size),
+                                               data.image_interp), picture.size)
         read.append(pixels)
         shapes.append((height, width))
-    return np.stack(read), shapes
+    return _together(read, data), shapes
 
 
 def read_masks(masks: np.ndarray | Sequence[Picture | None] | None, shapes: Sequence[Shape],
-               data: DataParams) -> tuple[np.ndarray, np.ndarray]:
+               data: DataParams) -> tuple[Images, np.ndarray]:
     """Masks of images of these sizes -> (N, S, S) bool, and (N,) bool: which mark something at
     their own size. None: nothing is anomalous, also as one of a list."""
     if masks is None:
@@ -58,9 +59,15 @@ def read_masks(masks: np.ndarray | Sequence[Picture | None] | None, shapes: Sequ
     if len(masks) != len(shapes):
         raise UserError(f"masks: {len(masks)} of {len(shapes)} images; give one for each, None for "
                         f"a normal one")
-    full = list(_full_masks(masks, shapes, data))
-    return (np.stack([shrunk(mask, data.size) for mask in full]),
-            np.array([bool(mask.any()) for mask in full]))
+    marked, anomalous = [], []
+    for mask in _full_masks(masks, shapes, data):
+        marked.append(shrunk(mask, data.working(*mask.shape[::-1])))
+        anomalous.append(bool(mask.any()))
+    return _together(marked, data), np.array(anomalous)
+
+
+def _together(arrays: list[np.ndarray], data: DataParams) -> Images:
+    return Ragged(arrays, data.tiling) if data.tiling else np.stack(arrays)
 
 
 def _full_masks(masks: np.ndarray | Sequence[Picture | None], shapes: Sequence[Shape],

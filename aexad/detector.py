@@ -32,11 +32,12 @@ from aexad.bench.results import model as models
 from aexad.bench.results.store import as_bytes
 from aexad.bench.run.task import repeatable
 from aexad.datasets.data_params import DataParams
-from aexad.methods import memory
+from aexad.methods import memory, tiled
 from aexad.methods.base import Context, TrainingSet, finite
 from aexad.methods.weights import Weights
 
-READING = ("size", "image_interp", "mask_threshold", "grey_masks", "bits")  # of DataParams
+READING = ("size", "image_interp", "mask_threshold", "grey_masks", "bits", "tile",
+           "tile_overlap")  # of DataParams
 SPLITTING = {f.name for f in dataclasses.fields(DataParams)} - {*READING}  # what is given, trains
 
 
@@ -59,7 +60,8 @@ class Detector:
 
     protocol: "paper", "authors", "brief", "mini" or "smoke", which the parameters come from; every
     parameter of the method, of how images are read (size, image_interp, mask_threshold,
-    grey_masks, bits) and `a` (see Explained) can be given by its name. weights: a folder or file
+    grey_masks, bits; tile, tile_overlap: large images are cut, docs/large_images.md) and `a` (see
+    Explained) can be given by its name. weights: a folder or file
     of pre-trained weights, looked into first; else they are downloaded. device: "auto", "cpu",
     "cuda", "cuda:1". threads: of this training or explanation; None: as torch is set. verbose:
     show progress. The same arguments and images give the same model.
@@ -114,23 +116,26 @@ class Detector:
         UserError for bad input, TrainingDiverged and OutOfMemory (RuntimeErrors) where the
         training fails; the detector then is as it was before.
         """
-        data = self.settings.data
+        data, cls = self.settings.data, methods.load(self.method)
+        if data.tile:
+            tiled.check(self.method, cls)
         pixels, shapes = read_images(images, data)
         marked, anomalous = read_masks(masks, shapes, data)
-        train = self._training_set(pixels, marked, anomalous)
+        self._check(marked, anomalous)
+        train = tiled.training_set(pixels, marked, anomalous)
         with _apart(self._options) as (device, threads):
             ctx = _Training(device, self._options["seed"],
                             Weights(_path(self._options["weights"])), self._options["verbose"])
             fit, explain = self.settings.fit(self.method), self.settings.explain(self.method)
             with memory.said(self.method, fit):
-                method = methods.load(self.method)(fit, explain, ctx)
+                method = cls(fit, explain, ctx)
                 method.fit(train)
             self._trained = method
             self._model = models.Model(
                 self.method, methods.facts(self.method).version, fit, explain, data,
                 self._options["seed"], self.settings.metrics.a, "", dict(ctx.weights.used),
-                {"trained_on": {"images": {"normal": len(train.normals),
-                                           "anomalous": len(train.anomalies)},
+                {"trained_on": {"images": {"normal": int((~anomalous).sum()),
+                                           "anomalous": int(anomalous.sum())},
                                 "data_sha256": _digest(train)},
                  "last_loss": ctx.losses[-1] if ctx.losses else None,
                  "provenance": provenance.collect(
@@ -186,20 +191,19 @@ class Detector:
             raise UserError(f"{self!r} is not trained; call fit, or load_model")
         return self._trained, self._model
 
-    def _training_set(self, pixels: np.ndarray, marked: np.ndarray, anomalous: np.ndarray
-                      ) -> TrainingSet:
+    def _check(self, marked: tiled.Images, anomalous: np.ndarray) -> None:
         """UserError for what would teach the wrong thing, or nothing."""
-        vanished = np.flatnonzero(anomalous & ~marked.any(axis=(1, 2)))
+        visible = np.array([mask.any() for mask in marked])
+        vanished = np.flatnonzero(anomalous & ~visible)
         if len(vanished):
             few = ", ".join(f"masks[{i}]" for i in vanished[:5])
             raise UserError(f"{few}{' …' if len(vanished) > 5 else ''}: nothing is marked at the "
-                            f"working size of {pixels.shape[1]} px; leave the image out, or "
+                            f"working size of {self.settings.data.scale}; leave the image out, or "
                             f"raise size")
         skip = getattr(methods.facts(self.method), "skip", None)
         scenario = SCENARIOS[0] if (~anomalous).any() else SCENARIOS[1]
         if skip and (reason := skip(scenario)):
             raise UserError(f"{self.method}: {reason}")
-        return TrainingSet(pixels, marked, anomalous)
 
 
 class _Named(Detector):

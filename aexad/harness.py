@@ -48,8 +48,8 @@ def example(category: str = "part") -> Example:
     data = DataParams()
     found = Library(cache, cache).load("embedded", category, data)
     parts = split(found, "embedded", 40, SCENARIOS[0], data)
-    return Example(found.images[parts.train], found.masks[parts.train],
-                   found.images[parts.test], found.masks[parts.test])
+    images, masks = np.asarray(found.images), np.asarray(found.masks)
+    return Example(images[parts.train], masks[parts.train], images[parts.test], masks[parts.test])
 
 
 def load_results(folder: Place | None = None) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,11 +17,12 @@ import numpy as np
 from aexad.bench.base.errors import UserError, say
 from aexad.bench.base.files import neighbour, sweep
 from aexad.bench.base.refusals import refusal
-from aexad.datasets import folder, suite
+from aexad.bench.measure.tiles import Ragged, Tiling
+from aexad.datasets import folder, large, suite
 from aexad.datasets.catalog import DATASETS
 from aexad.datasets.data_params import DataParams
 from aexad.datasets.folder import GOOD, Item
-from aexad.datasets.images import marked, read_image, shrunk
+from aexad.datasets.images import marked, read_working, shrunk
 
 FORMAT = 3  # of the cache; part of its key
 EMPTY, FULL = 1, 2
@@ -30,16 +31,16 @@ LINKS = "own"  # the folder in the cache where two folders of images and masks a
 
 @dataclass(frozen=True)
 class Category:
-    """All images of a category: images (N, S, S, 3) uint8, masks (N, S, S) bool, ids, kinds
-    ('good' or the defect) and in_train (N,) in the order of datasets/folder.py; digest: SHA-256
-    of all of that. blank (N,) uint8: EMPTY or FULL where the mask of an anomaly is that on disk,
-    whatever the working size, else 0."""
+    """All images of a category: images (N, S, S, 3) uint8, masks (N, S, S) bool, with tiles each of
+    its own size; ids, kinds ('good' or the defect) and in_train (N,) in the order of
+    datasets/folder.py; digest: SHA-256 of all of that. blank (N,) uint8: EMPTY or FULL where the
+    mask of an anomaly is that on disk, whatever the working size, else 0."""
 
     ids: np.ndarray
     kinds: np.ndarray
     in_train: np.ndarray
-    images: np.ndarray
-    masks: np.ndarray
+    images: np.ndarray | Ragged
+    masks: np.ndarray | Ragged
     digest: str
     blank: np.ndarray
 
@@ -90,12 +91,12 @@ class Library:
         """The category decoded, from the cache where no file has changed since. UserError for
         whatever is wrong with its files."""
         items, reading, path = self._entry(dataset, category, params)
-        return _cached(path) or self._decode(items, reading, path)
+        return _cached(path, params.tiling) or self._decode(items, params, reading[3], path)
 
     def digest(self, dataset: str, category: str, params: DataParams) -> str:
         """The category's digest; without reading its images where they are cached."""
         path = self._entry(dataset, category, params)[2]
-        cached = _cached(path, only_digest=True)
+        cached = _cached(path, params.tiling, only_digest=True)
         return cached or self.load(dataset, category, params).digest
 
     def _entry(self, dataset: str, category: str, params: DataParams
@@ -103,34 +104,67 @@ class Library:
         items = self.scan(dataset, category)
         grey = {"auto": DATASETS[dataset].grey_masks, "threshold": True,
                 "refuse": False}[params.grey_masks]
-        reading = (params.size, params.image_interp, params.mask_threshold, grey, params.bits)
+        reading = (params.size, params.image_interp, params.mask_threshold, grey, params.bits,
+                   *([params.tile] if params.tile else []))
         name = f"{dataset}-{category}-{params.size}-{_key(items, reading)[:16]}.npz"
         return items, reading, self.cache / "images" / name
 
-    def _decode(self, items: list[Item], reading: tuple, path: Path) -> Category:
-        size, interpolation, threshold, grey, bits = reading
-
-        def one(item: Item) -> tuple[np.ndarray, np.ndarray, np.uint8]:
-            image, shape = read_image(item.image, size, interpolation, bits)
+    def _decode(self, items: list[Item], params: DataParams, grey: bool, path: Path) -> Category:
+        def one(item: Item) -> large.Decoded:
+            image, shape = read_working(item.image, params)
             if item.mask is None:
-                return image, np.zeros((size, size), bool), np.uint8(0)
-            mask = marked(item.mask, shape, threshold, grey)
+                return image, np.zeros(image.shape[:2], bool), np.uint8(0)
+            mask = marked(item.mask, shape, params.mask_threshold, grey)
             blank = FULL if mask.all() else 0 if mask.any() else EMPTY
-            return image, shrunk(mask, size), np.uint8(blank)
+            return image, shrunk(mask, image.shape[1::-1]), np.uint8(blank)
 
-        with ThreadPoolExecutor(self.threads) as pool:
-            images, masks, blank = (np.stack(part) for part in zip(*pool.map(one, items)))
         arrays = {"ids": np.array([i.id for i in items]),
                   "kinds": np.array([i.kind for i in items]),
-                  "in_train": np.array([i.in_train for i in items]), "images": images,
-                  "masks": masks}
-        digest = hashlib.sha256()
-        for name in sorted(arrays):
-            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-        arrays["blank"] = blank  # stored results know the digest without it
-        arrays["digest"] = np.array(digest.hexdigest())
-        _store(path, arrays)
-        return Category(**{**arrays, "digest": digest.hexdigest()})
+                  "in_train": np.array([i.in_train for i in items])}
+        if params.tiling:
+            return self._decode_large(items, one, arrays, path, params.tiling)
+        with ThreadPoolExecutor(self.threads) as pool:
+            images, masks, blank = (np.stack(part) for part in zip(*pool.map(one, items)))
+        digest = _digest({**arrays, "images": images, "masks": masks})
+        # stored results know the digest without what is blank
+        arrays |= {"images": images, "masks": masks, "blank": blank}
+        _store(path, {**arrays, "digest": np.array(digest)})
+        return Category(**arrays, digest=digest)
+
+    def _decode_large(self, items: list[Item], one: Callable[[Item], large.Decoded],
+                      arrays: dict[str, np.ndarray], path: Path, tiling: Tiling) -> Category:
+        """As many images at a time as there are threads, into files beside the entry; into memory
+        where there can be none."""
+        def in_turn() -> Iterator[large.Decoded]:
+            with ThreadPoolExecutor(self.threads) as pool:
+                for i in range(0, len(items), self.threads):
+                    yield from pool.map(one, items[i:i + self.threads])
+
+        try:
+            _make_room(path)
+            shapes, blank = large.write(path, in_turn())
+            images, masks = large.read(path, shapes, tiling)
+        except OSError as error:
+            _say_uncached(path, error)
+            *parts, blanks = zip(*in_turn())
+            images, masks = (Ragged(part, tiling) for part in parts)
+            return Category(**arrays, images=images, masks=masks, blank=np.array(blanks),
+                            digest=_digest({**arrays, "images": images, "masks": masks}))
+        digest = _digest({**arrays, "images": images, "masks": masks})
+        arrays["blank"] = blank
+        _store(path, {**arrays, "shapes": shapes, "digest": np.array(digest)})
+        return Category(**arrays, images=images, masks=masks, digest=digest)
+
+
+def _digest(arrays: dict[str, np.ndarray | Ragged]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        found = arrays[name]
+        for array in found if isinstance(found, Ragged) else [found]:
+            if isinstance(found, Ragged):
+                digest.update(repr(array.shape).encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def embedded_folder(cache: Path, category: str) -> Path:
@@ -172,7 +206,7 @@ def split(category: Category, dataset: str, seed: int, scenario: str, params: Da
             pools, count = [np.concatenate(pools)], spec.train_anomalies
         for pool in pools:
             chosen[pool[draw.permutation(len(pool))[:count]]] = True
-    visible = category.masks.any(axis=(1, 2))
+    visible = np.array([mask.any() for mask in category.masks])
     anomalies, vanished = np.flatnonzero(chosen & visible), np.flatnonzero(chosen & ~visible)
     normals = np.flatnonzero(category.in_train & normal)
     if params.max_train is not None:
@@ -190,18 +224,18 @@ def split(category: Category, dataset: str, seed: int, scenario: str, params: Da
         remedy = ("mark their anomalies" if len(empty) == len(vanished)
                   else "raise --set data.size")
         raise UserError(f"{dataset}/{category.ids[chosen][0]}: its mask and those of all other "
-                        f"training anomalies are empty at {params.size} px; {remedy}")
+                        f"training anomalies are empty at {params.scale}; {remedy}")
     return Split(train, test, vanished, empty)
 
 
-def vanished_note(ids: Sequence[str], size: int, empty: Sequence[str] = ()) -> str:
-    """What is said of the anomalies that were to train and could not; empty: those of `ids` whose
-    mask is empty on disk."""
+def vanished_note(ids: Sequence[str], scale: str, empty: Sequence[str] = ()) -> str:
+    """What is said of the anomalies that were to train and could not; scale: DataParams.scale;
+    empty: those of `ids` whose mask is empty on disk."""
     def named(some: Sequence[str]) -> str:
         return ", ".join(some[:3]) + (f", … ({len(some)})" if len(some) > 3 else "")
 
     resized = [name for name in ids if name not in set(empty)]
-    parts = [f"{named(resized)}: at {size} px nothing is left of the mask"] if resized else []
+    parts = [f"{named(resized)}: at {scale} nothing is left of the mask"] if resized else []
     parts += [f"{named(empty)}: the mask is empty on disk"] if empty else []
     return f"trained without {'; without '.join(parts)}"
 
@@ -220,12 +254,15 @@ def _key(items: list[Item], reading: tuple) -> str:
     return hashlib.sha256(json.dumps([FORMAT, reading, stats, ids]).encode()).hexdigest()
 
 
-def _cached(path: Path, only_digest: bool = False) -> Category | str | None:
+def _cached(path: Path, tiling: Tiling | None, only_digest: bool = False
+            ) -> Category | str | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             if only_digest:
                 return str(stored["digest"])
             arrays = {name: stored[name] for name in stored.files}
+        if tiling:
+            arrays["images"], arrays["masks"] = large.read(path, arrays.pop("shapes"), tiling)
         return Category(**{**arrays, "digest": str(arrays["digest"])})
     except FileNotFoundError:
         return None
@@ -237,12 +274,20 @@ def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """The cache saves time only: where it can't be written, say so and go on."""
     building = neighbour(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent)
+        _make_room(path)
         with open(building, "wb") as file:
             np.savez(file, **arrays)
         os.replace(building, path)
     except OSError as error:
         with suppress(OSError):  # where nothing can be written, nothing was
             building.unlink(missing_ok=True)
-        say(f"warning: cannot cache decoded images in {path.parent} ({error.strerror})")
+        _say_uncached(path, error)
+
+
+def _make_room(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+
+
+def _say_uncached(path: Path, error: OSError) -> None:
+    say(f"warning: cannot cache decoded images in {path.parent} ({error.strerror})")

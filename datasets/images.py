@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.refusals import not_fetched, of_system, refusal
+from aexad.datasets.data_params import DataParams
 
 # Pillow knows many more and tells them by their content: PostScript would be run, for one.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
@@ -31,17 +32,29 @@ def read_image(path: Path, size: int, interpolation: str, bits: int = 16
     area that a new pixel covers. bits: those in use of 16-bit grey images.
     """
     picture = _open_rgb(path, bits)
-    return resized(picture, size, interpolation), picture.size
+    return resized(picture, (size, size), interpolation), picture.size
 
 
-def resized(picture: Image.Image, size: int, interpolation: str) -> np.ndarray:
-    """A picture in RGB -> (size, size, 3) uint8; interpolation: as in `read_image`."""
-    (width, height), wanted = picture.size, (size, size)
+def read_working(path: Path, data: DataParams) -> tuple[np.ndarray, tuple[int, int]]:
+    """As `read_image`, at the working size that `data` says."""
+    picture = _open_rgb(path, data.bits)
+    return (resized(picture, data.working(*picture.size), data.image_interp), picture.size)
+
+
+def resized(picture: Image.Image, wanted: tuple[int, int], interpolation: str) -> np.ndarray:
+    """A picture in RGB -> (height, width, 3) uint8; wanted: (width, height); interpolation: as in
+    `read_image`."""
+    width, height = picture.size
     if interpolation == "bilinear":
-        scale = (width / size, 0, 0, 0, height / size, 0)
+        scale = (width / wanted[0], 0, 0, 0, height / wanted[1], 0)
         return np.asarray(picture.transform(wanted, Image.AFFINE, scale, Image.BILINEAR))
     return np.asarray(picture.resize(wanted, Image.NEAREST if interpolation == "nearest"
                                      else Image.BILINEAR))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of the image on disk."""
+    return _open(path).size
 
 
 def read_rgb(path: Path, bits: int = 16) -> np.ndarray:
@@ -49,11 +62,11 @@ def read_rgb(path: Path, bits: int = 16) -> np.ndarray:
     return np.asarray(_open_rgb(path, bits))
 
 
-def narrow(images: np.ndarray) -> np.ndarray:
-    """(N,) which of the images (N, H, W, 3) uint8 use a small part of the range: none of their
-    values reaches a quarter of white, as of 14 bits in a file of 16, or all are almost alike."""
-    low, high = images.min(axis=(1, 2, 3)), images.max(axis=(1, 2, 3))
-    return (high < 64) | (high - low < NOISE)
+def narrow(images: Iterable[np.ndarray]) -> np.ndarray:
+    """(N,) which of the images (H, W, 3) uint8 use a small part of the range: none of their values
+    reaches a quarter of white, as of 14 bits in a file of 16, or all are almost alike."""
+    ranges = [(image.min(), image.max()) for image in images]
+    return np.array([high < 64 or high - low < NOISE for low, high in ranges], bool)
 
 
 def narrow_range(image: np.ndarray, path: Path) -> str:
@@ -62,11 +75,11 @@ def narrow_range(image: np.ndarray, path: Path) -> str:
             f"it is read)")
 
 
-def narrow_note(images: np.ndarray, path: Path) -> str:
+def narrow_note(images: Sequence[np.ndarray], path: Path) -> str:
     """What to say of `images`, of which all are narrow and the first is the file at `path`."""
     said = narrow_range(images[0], path)
     if images[0].max() < 64 and is_deep(path):
-        used = 8 + int(images.max()).bit_length()
+        used = 8 + max(int(image.max()) for image in images).bit_length()
         return f"{said}; for data of {used} bits in files of 16 pass --set data.bits={used}"
     return f"{said}; scale their values up if the cameras' white is no more than that"
 
@@ -79,13 +92,13 @@ def is_deep(path: Path) -> bool:
 def read_mask(path: Path, size: int, shape: tuple[int, int], threshold: int, grey: bool
               ) -> np.ndarray:
     """The mask (size, size) bool, nearest; what `marked` reads, resized."""
-    return shrunk(marked(path, shape, threshold, grey), size)
+    return shrunk(marked(path, shape, threshold, grey), (size, size))
 
 
-def shrunk(mask: np.ndarray, size: int) -> np.ndarray:
-    """(height, width) bool -> (size, size), nearest."""
+def shrunk(mask: np.ndarray, wanted: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool -> (height, width), nearest; wanted: (width, height)."""
     picture = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(picture.resize((size, size), Image.NEAREST)) > 0
+    return np.asarray(picture.resize(wanted, Image.NEAREST)) > 0
 
 
 def marked(path: Path, shape: tuple[int, int], threshold: int, grey: bool) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import get_terminal_size
@@ -138,12 +138,13 @@ def _store(request: Request, library: Library, work: Work) -> None:
     """Read the maps of one test set, measure and store them; say what was done to them."""
     category, _, test = _split(request, library, (work.dataset, work.category), work.seed)
     digest, sizes, maps = hashlib.sha256(), set(), []
-    for key, path in zip(work.keys, work.paths):
+    shapes = [mask.shape for mask in category.masks[test]]
+    for key, path, shape in zip(work.keys, work.paths, shapes):
         values = map_files.read_map(path)
         digest.update(f"{key} {values.shape} ".encode() + values.tobytes())
         sizes.add(values.shape)
-        maps.append(map_files.to_size(values, category.images.shape[1]))
-    heatmaps = np.stack(maps)
+        maps.append(map_files.to_size(values, shape))
+    heatmaps = maps if request.settings.data.tile else np.stack(maps)
     scores, rule = _scores(request, work, heatmaps)
     facts = {"maps_sha256": digest.hexdigest(), "folder": str(work.folder), "score": rule,
              "sizes": sorted(sizes)}
@@ -151,10 +152,10 @@ def _store(request: Request, library: Library, work: Work) -> None:
                        _scenario(request), [work.seed])
     external_cells.save(cell, category, test, heatmaps, scores, facts, request.options.store,
                         request.options.keep_maps)
-    size = heatmaps.shape[1:]
-    resized = sizes - {size}
+    resized = sizes - {*shapes}
+    to = f"{_sizes(set(shapes))} (bilinear)"
     print(f"{work.place} seed {work.seed}: {len(maps)} maps"
-          + (f", resized from {_sizes(resized)} to {_sizes([size])} (bilinear)" if resized else "")
+          + (f", resized from {_sizes(resized)} to {to}" if resized else "")
           + (f", {work.extra} further maps ignored" if work.extra else "")
           + f"; scores: {rule}", file=sys.stderr)
 
@@ -163,7 +164,7 @@ def _sizes(shapes: object) -> str:
     return ", ".join(f"{height}x{width}" for height, width in sorted(shapes))
 
 
-def _scores(request: Request, work: Work, heatmaps: np.ndarray) -> tuple[np.ndarray, str]:
+def _scores(request: Request, work: Work, heatmaps: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
     """A score for each image, float64, and how it was found."""
     args, path = request.args, request.args.folder / map_files.SCORES
     own = args.folder / f"seed{work.seed}" / map_files.SCORES
@@ -171,7 +172,8 @@ def _scores(request: Request, work: Work, heatmaps: np.ndarray) -> tuple[np.ndar
     if args.score or not path.exists():
         rule = args.score or "max"
         # float64 before it is summed: 50 000 small numbers
-        return map_files.RULES[rule](heatmaps.astype(np.float64), axis=(1, 2)), f"{rule} of the map"
+        found = [map_files.RULES[rule](heatmap.astype(np.float64)) for heatmap in heatmaps]
+        return np.array(found), f"{rule} of the map"
     known = {form(name): score for name, score in map_files.read_scores(path).items()}
     names = [[form(f"{work.place}/{key}"), form(key)] for key in work.keys]
     found = [next((known[n] for n in both if n in known), None) for both in names]

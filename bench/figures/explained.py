@@ -15,14 +15,16 @@ from threadpoolctl import threadpool_limits
 from aexad.bench.base.errors import UserError, say
 from aexad.bench.figures import overlays, stored
 from aexad.bench.measure import maps
+from aexad.bench.measure.tiles import Ragged
 from aexad.bench.plan.cells import Cell
 from aexad.bench.plan.new_images import Found, New
 from aexad.bench.results import model
 from aexad.bench.results.store import write_file, write_json
 from aexad.bench.run import task
 from aexad.bench.run.job import Options
-from aexad.datasets.images import narrow, narrow_range, read_image, read_rgb
+from aexad.datasets.images import narrow, narrow_range, read_rgb, read_working
 from aexad.methods.base import finite
+from aexad.methods.tiled import Images
 
 BATCH = 64  # images read at a time; a multiple of what methods explain at a time, so that the
 #             images of a folder get the same maps in parts as at once
@@ -31,10 +33,11 @@ BATCH = 64  # images read at a time; a multiple of what methods explain at a tim
 def write_overlays(cell: Cell, options: Options, folder: Path) -> int:
     """An overlay of every test image of a stored cell, at its own resolution, the masks' outlines
     as the metrics see them. Returns how many; 0 where the cell's maps are not here."""
-    heatmaps, fit = stored.heatmaps(cell, options), cell.fit
+    fit = cell.fit
+    tested = stored.tested(fit, options)
+    heatmaps = stored.heatmaps(cell, options, tested)
     if heatmaps is None:
         return 0
-    tested = stored.tested(fit, options)
     files = {item.id: item.image for item in options.library.scan(fit.dataset, fit.category)}
     for name, heatmap, mask in zip(tested.ids.tolist(), heatmaps, tested.masks, strict=True):
         image = read_rgb(files[name], fit.data.bits)
@@ -85,19 +88,20 @@ def _write_scores(rows: list[dict[str, Any]], folder: Path, known: model.Model, 
 
 def _batches(images: list[New], known: model.Model, leave_out: Callable[[str], None]
              ) -> Iterator[list[tuple[New, np.ndarray]]]:
-    """The images that can be read, BATCH at a time, with their pixels at the working size."""
-    batch = []
+    """The images that can be read, BATCH at a time, with their pixels at the working size; of
+    images that are cut into tiles as many as have that many tiles."""
+    batch, size, tiling = [], 0, known.data.tiling
     for new in images:
         try:
-            pixels, _ = read_image(new.path, known.data.size, known.data.image_interp,
-                                   known.data.bits)
+            pixels, _ = read_working(new.path, known.data)
         except UserError as error:
             leave_out(str(error))
             continue
         batch.append((new, pixels))
-        if len(batch) == BATCH:
+        size += tiling.count(pixels.shape) if tiling else 1
+        if size >= BATCH:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch
 
@@ -107,7 +111,8 @@ def _explained(method: Any, known: model.Model, batch: list[tuple[New, np.ndarra
     """Explain a few images and write what there is of each but its row of the scores, which comes
     back."""
     found = [new for new, _ in batch]
-    read = np.stack([pixels for _, pixels in batch])
+    pixels, tiling = [pixels for _, pixels in batch], known.data.tiling
+    read = Ragged(pixels, tiling) if tiling else np.stack(pixels)
     _warn(read, found)
     made = model.explain(method, read, str(found[0].path))
     numbers = finite(made)
@@ -132,7 +137,7 @@ def _explained(method: Any, known: model.Model, batch: list[tuple[New, np.ndarra
                **{name: values[i].item() for name, values in made.extras.items()}}
 
 
-def _warn(images: np.ndarray, found: list[New]) -> None:
+def _warn(images: Images, found: list[New]) -> None:
     """Say that images are nearly black or without contrast as they are read."""
     few = np.flatnonzero(narrow(images))
     if len(few):

@@ -122,6 +122,9 @@ def draw_steps(work: Work) -> Iterator[Drawn]:
         if not hasattr(method, "reconstruct"):
             raise UserError(f"--methods {name}: it reconstructs nothing, this figure has nothing "
                             f"to show of it")
+        if cell.fit.data.tile:
+            raise UserError(f"{work.definition.name}: shows the steps of a whole image, not of "
+                            f"tiles; leave out data.tile")
         tested = stored.tested(cell.fit, work.options)
         asked = asked and {form(name): name for name in tested.ids.tolist()}.get(form(asked), asked)
         if asked and asked not in tested.ids:
@@ -146,6 +149,9 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
         fit = cell.fit
         if not hasattr(method, "error_maps"):
             raise UserError(f"--methods {cell.method}: it filters no error maps")
+        if fit.data.tile:
+            raise UserError(f"{work.definition.name}: filters the error maps of whole images, not "
+                            f"those of tiles; leave out data.tile")
         frame = image_rows.per_image([cell], work.options.store)
         if not _has_used(work, (fit.dataset, fit.category), frame):
             continue
@@ -184,6 +190,7 @@ def draw_thresholds(work: Work) -> Iterator[Drawn]:
 
 def draw_gallery(work: Work) -> Iterator[Drawn]:
     from aexad.bench.figures import gallery, stored
+    from aexad.methods import tiled
 
     f1 = work.settings.metrics.column("f1")
     for place in work.places:
@@ -201,7 +208,8 @@ def draw_gallery(work: Work) -> Iterator[Drawn]:
         for cell, method in work.opened(done):
             numbers = _images(work, place, cell.method).set_index("id")
             for row, name, heatmap in zip(rows, chosen.values(),
-                                          method.explain(shown.images).heatmaps, strict=True):
+                                          tiled.explain(method, shown.images).heatmaps,
+                                          strict=True):
                 row.heatmaps[cell.method] = heatmap
                 row.numbers[cell.method] = tuple(numbers.loc[name, ["auc", f1]])
         title = (f"{'/'.join(place)}: best, median and worst of {int(frame['used'].sum())} "

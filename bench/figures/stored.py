@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +17,19 @@ from aexad.bench.results.store import HEATMAPS, Store
 from aexad.bench.run import task
 from aexad.bench.run.job import Options
 from aexad.datasets.category import split
+from aexad.methods import tiled
 from aexad.methods.base import Context
 from aexad.methods.weights import Weights
 
 
 @dataclass(frozen=True)
 class Tested:
-    """The test images of a fit: ids (N,), images (N, H, W, 3) uint8, masks (N, H, W) bool."""
+    """The test images of a fit: ids (N,), images (N, H, W, 3) uint8, masks (N, H, W) bool; with
+    tiles each of its own size."""
 
     ids: np.ndarray
-    images: np.ndarray
-    masks: np.ndarray
+    images: tiled.Images
+    masks: tiled.Images
 
     def only(self, ids: list[str]) -> Tested:
         """The images of these ids, in their order."""
@@ -57,22 +61,27 @@ def method(cell: Cell, options: Options) -> Any:
     return task.stored_method(cell, _info(cell.fit, options.store), options.store, ctx)
 
 
-def heatmaps(cell: Cell, options: Options) -> np.ndarray | None:
-    """The heatmaps (N, S, S) of a stored cell, float32, those made elsewhere also float64; made
-    again where they were not kept, None where they were made elsewhere."""
-    kept = kept_heatmaps(cell, options)
+def heatmaps(cell: Cell, options: Options, tested: Tested) -> Sequence[np.ndarray] | None:
+    """The heatmaps (H, W) of a stored cell, float32, those made elsewhere also float64; made again
+    where they were not kept, None where they were made elsewhere."""
+    kept = kept_heatmaps(cell, options, tested)
     if kept is not None or cell.skip:  # made elsewhere
         return kept
-    return method(cell, options).explain(tested(cell.fit, options).images).heatmaps
+    return tiled.explain(method(cell, options), tested.images).heatmaps
 
 
-def kept_heatmaps(cell: Cell, options: Options) -> np.ndarray | None:
+def kept_heatmaps(cell: Cell, options: Options, tested: Tested) -> Sequence[np.ndarray] | None:
     """The same where they were kept, else None. UserError where they are damaged."""
-    path, side = options.store.cell_dir(cell) / HEATMAPS, cell.fit.data.size
+    path = options.store.cell_dir(cell) / HEATMAPS
+    shapes = [mask.shape for mask in tested.masks]
     try:
         maps = read_npy(path)
-        if maps.dtype in (np.float32, np.float64) and maps.shape[1:] == (side, side):
-            return maps
+        if maps.dtype in (np.float32, np.float64):
+            if len(set(shapes)) > 1 and maps.shape == (sum(map(math.prod, shapes)),):
+                ends = np.cumsum([math.prod(shape) for shape in shapes])
+                return [m.reshape(s) for m, s in zip(np.split(maps, ends[:-1]), shapes)]
+            if [m.shape for m in maps] == shapes:
+                return maps
         reason = f"{maps.dtype} {maps.shape}"
     except FileNotFoundError:
         return None

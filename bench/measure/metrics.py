@@ -7,8 +7,10 @@ exactly, ties included, and many times faster than one sort per metric.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,9 @@ from aexad.bench.measure import maps
 from aexad.bench.measure.names import A_VALUES, IMAGE_COLUMNS, METRIC_COLUMNS, used
 
 AUPRO_LIMIT = 0.3
+
+Maps = NDArray[Any] | Sequence[NDArray[Any]]
+"""(N, H, W), or N of (H, W), each of its own size."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,21 @@ def image_metrics(
     return row
 
 
+def _checked_all(heatmaps: Maps, masks: Maps) -> tuple[Maps, Maps]:
+    """Of maps of mixed sizes each is checked, and the precision is that of all."""
+    if isinstance(heatmaps, np.ndarray) and isinstance(masks, np.ndarray):
+        return _checked(heatmaps, masks, ndim=3)
+    pairs = [_checked(h, m, ndim=2) for h, m in zip(heatmaps, masks, strict=True)]
+    return [h for h, _ in pairs], [m for _, m in pairs]
+
+
+def _flat(maps: Maps) -> NDArray[Any]:
+    """The values of all maps one behind the other."""
+    if isinstance(maps, np.ndarray):
+        return maps.reshape(-1)
+    return np.concatenate([each.ravel() for each in maps])
+
+
 def _checked(
     heatmaps: ArrayLike, masks: ArrayLike, ndim: int
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
@@ -163,41 +183,43 @@ def _checked(
     return maps.as_float_map(heatmaps), masks
 
 
-def _checked_labels(labels: ArrayLike, masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _checked_labels(labels: ArrayLike, masks: Maps) -> NDArray[np.int64]:
     labels = np.asarray(labels)
-    if labels.shape != masks.shape[:1] or not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"labels must be {masks.shape[0]} values 0 or 1")
+    if labels.shape != (len(masks),) or not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"labels must be {len(masks)} values 0 or 1")
     labels = labels.astype(np.int64)
-    wrong = np.flatnonzero((labels == 0) & masks.any(axis=(1, 2)))
+    wrong = np.flatnonzero((labels == 0) & np.array([mask.any() for mask in masks], bool))
     if wrong.size:
         raise ValueError(f"normal images with anomalous pixels in the mask: rows {wrong.tolist()}")
     return labels
 
 
-def per_image(heatmaps: ArrayLike, masks: ArrayLike, labels: ArrayLike,
+def per_image(heatmaps: Maps, masks: Maps, labels: ArrayLike,
               set_normals: bool = True) -> pd.DataFrame:
     """One row per test image, in the order given.
 
-    heatmaps: (N, H, W) float32 (float64 works); masks: (N, H, W) bool; labels: (N,) 0 = normal,
-    1 = anomalous. Columns: `label`; `area`, the fraction of anomalous pixels; then
-    METRIC_COLUMNS: `auc`, `ap`; `f1_a1.0`, `iou_a1.0`, ... with mu + a*sigma of that image;
-    `f1_set_a1.0`, `iou_set_a1.0`, ... with one mu and sigma of all maps, with those of normal
-    images if `set_normals`. NaN for normals and empty masks, and for auc and ap also where the
-    mask is full.
+    heatmaps: (N, H, W) float32 (float64 works); masks: (N, H, W) bool, or both N of (H, W), of
+    mixed sizes; labels: (N,) 0 = normal, 1 = anomalous. Columns: `label`; `area`, the fraction of
+    anomalous pixels; then METRIC_COLUMNS: `auc`, `ap`; `f1_a1.0`, `iou_a1.0`, ... with
+    mu + a*sigma of that image; `f1_set_a1.0`, `iou_set_a1.0`, ... with one mu and sigma of all
+    maps, with those of normal images if `set_normals`. NaN for normals and empty masks, and for
+    auc and ap also where the mask is full.
 
     Source: paper, Section 4.3 (per image, strictly above, population std); the set-wide
     threshold is the one of the authors' code, whose test set for a training on anomalies only
     has no normals. Raises ValueError on other shapes or dtypes, NaN or infinite heatmaps, and on
     a normal image with anomalous pixels.
     """
-    heatmaps, masks = _checked(heatmaps, masks, ndim=3)
+    heatmaps, masks = _checked_all(heatmaps, masks)
     labels = _checked_labels(labels, masks)
-    of_set = heatmaps if set_normals or not labels.any() else heatmaps[labels == 1]
-    moments = maps.mean_std(of_set)
+    of_set = heatmaps
+    if not set_normals and labels.any():
+        of_set = [heatmap for heatmap, label in zip(heatmaps, labels) if label]
+    moments = maps.mean_std(_flat(of_set))
     rows = [image_metrics(h, m, moments) for h, m in zip(heatmaps, masks, strict=True)]
     df = pd.DataFrame(rows, columns=list(METRIC_COLUMNS), dtype=np.float64)
     df.insert(0, "label", labels)
-    df.insert(1, "area", masks.mean(axis=(1, 2)))
+    df.insert(1, "area", [mask.mean() for mask in masks])
     return df
 
 
@@ -230,7 +252,7 @@ def aggregate(df: pd.DataFrame, scores: ArrayLike) -> dict[str, int | float | No
     return out
 
 
-def _region_weights(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _region_weights(masks: Maps) -> NDArray[np.float64]:
     """For every True of `masks`, in C order: 1 / (its region's size * number of regions).
 
     Regions are the 8-connected components of each mask; a region weighs 1/regions in total.
@@ -266,10 +288,11 @@ def _aupro(scores: SortedScores, weights: NDArray[np.float64], limit: float) -> 
     return float((weights * area).sum() / limit)
 
 
-def pooled(heatmaps: ArrayLike, masks: ArrayLike) -> dict[str, float | None]:
+def pooled(heatmaps: Maps, masks: Maps) -> dict[str, float | None]:
     """Metrics over all pixels of all test images of a category together, normals included.
 
-    heatmaps: (N, H, W) float32 (float64 works); masks: (N, H, W) bool. Keys: `pixel_auroc`,
+    heatmaps: (N, H, W) float32 (float64 works); masks: (N, H, W) bool, or both N of (H, W), of
+    mixed sizes, all pixels of which count alike. Keys: `pixel_auroc`,
     `pixel_ap` and `aupro`: per-region overlap, the mean over the 8-connected regions of the
     masks of the share of the region above the threshold, against the false positive rate over
     the pixels outside all masks; trapezoids over all distinct thresholds up to a rate of 0.3,
@@ -279,11 +302,12 @@ def pooled(heatmaps: ArrayLike, masks: ArrayLike) -> dict[str, float | None]:
     papers (Bergmann et al.), but exact. Raises ValueError on other shapes or dtypes, and on NaN
     or infinite heatmaps.
     """
-    heatmaps, masks = _checked(heatmaps, masks, ndim=3)
-    n_pos = int(np.count_nonzero(masks))
-    if n_pos in (0, masks.size):
+    heatmaps, masks = _checked_all(heatmaps, masks)
+    values, marks = _flat(heatmaps), _flat(masks)
+    n_pos = int(np.count_nonzero(marks))
+    if n_pos in (0, marks.size):
         return dict.fromkeys(("pixel_auroc", "pixel_ap", "aupro"))
-    neg, pos = heatmaps[~masks], heatmaps[masks]
+    neg, pos = values[~marks], values[marks]
     neg.sort()
     order = np.argsort(pos)  # the weights of the regions must follow their pixels
     scores = SortedScores(neg, pos[order])

@@ -21,6 +21,7 @@ from aexad.bench.report.data import QUALITY, Stored
 from aexad.bench.results import image_rows
 from aexad.bench.results.external import externals
 from aexad.bench.tables.notes import Place
+from aexad.methods import tiled
 
 TOP = gallery.TOP  # quantile of a map at which its colours end
 
@@ -160,7 +161,7 @@ def _heatmaps(stored: Stored, cell: Cell, ids: list[str]) -> tuple[dict[str, np.
     place = f"{cell.fit.dataset}/{cell.fit.category}"
     try:
         tested = fits.tested(cell.fit, asked.options, asked.options.store.cell_info(cell))
-        kept = fits.kept_heatmaps(cell, asked.options)
+        kept = fits.kept_heatmaps(cell, asked.options, tested)
         if kept is not None:
             where = {name: i for i, name in enumerate(tested.ids.tolist())}
             return {name: kept[where[name]] for name in ids}, ""
@@ -168,7 +169,7 @@ def _heatmaps(stored: Stored, cell: Cell, ids: list[str]) -> tuple[dict[str, np.
             return {}, "its maps were not kept: evaluate them with --keep-maps"
         print(f"explains {len(ids)} images of {place} with {methods.entry(cell.method).label}",
               file=sys.stderr)
-        made = fits.method(cell, asked.options).explain(tested.only(ids).images).heatmaps
+        made = tiled.explain(fits.method(cell, asked.options), tested.only(ids).images).heatmaps
         return dict(zip(ids, made, strict=True)), ""
     except UserError as error:
         return {}, str(error)

@@ -136,15 +136,15 @@ def _coarse(path: Path, kind: str) -> UserError:
                      f"16-bit grey PNG, float TIFF or .npy of floats")
 
 
-def to_size(values: np.ndarray, size: int) -> np.ndarray:
-    """(height, width) -> (size, size), of the same type, float32 or float64: bilinear, over the
+def to_size(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(height, width) -> `shape`, of the same type, float32 or float64: bilinear, over the
     area of a new pixel where the map shrinks; unchanged where it has that size."""
-    if values.shape == (size, size):
+    if values.shape == shape:
         return values
     if values.dtype == np.float64:  # which Pillow would cut to float32
         height, width = values.shape
-        return _shares(height, size) @ values @ _shares(width, size).T
-    resized = Image.fromarray(values).resize((size, size), Image.Resampling.BILINEAR)
+        return _shares(height, shape[0]) @ values @ _shares(width, shape[1]).T
+    resized = Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR)
     return np.asarray(resized)
 
 

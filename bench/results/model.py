@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -22,6 +21,7 @@ from aexad.bench.base.refusals import reading
 from aexad.bench.plan.cells import Cell
 from aexad.bench.results.store import Store, write_file, write_json
 from aexad.datasets.data_params import DataParams
+from aexad.methods import tiled
 from aexad.methods.base import Context, Explanation
 from aexad.methods.weights import Weights
 
@@ -157,6 +157,8 @@ def open_method(folder: Path, model: Model, weights: Path | None, device: str) -
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot be read ({error}); copy the model again") from None
     ctx = Context(device, model.seed, Weights(weights))
+    if model.data.tile:
+        tiled.check(model.method, methods.load(model.method))
     method = methods.load(model.method)(model.fit, model.explain, ctx)
     if ctx.weights.used != model.weights:
         raise UserError(f"{folder}: trained with other pre-trained weights than those found now "
@@ -177,11 +179,11 @@ def load_trained(method: Any, state: dict[str, torch.Tensor], path: Path, name: 
         raise UserError(f"{path}: not tensors of {name} (some are missing)")
 
 
-def explain(method: Any, images: np.ndarray, first: str) -> Explanation:
+def explain(method: Any, images: tiled.Images, first: str) -> Explanation:
     """What the method says of images (N, H, W, 3) uint8, of which `first` is the first one's name;
     values may be no numbers. UserError where it fails."""
     try:
-        return method.explain(images)
+        return tiled.explain(method, images)
     except (RuntimeError, IndexError, ValueError, TypeError) as error:
         raise UserError(f"{first}: the model can't explain it ({type(error).__name__}: "
                         f"{first_line(error, 'no message')[:120]})") from None

@@ -51,12 +51,16 @@ def _record(cell: Cell, store: Store, library: Library, left_out: Mapping[Fit, s
 def _notes(fit: Fit, store: Store) -> list[str]:
     """What must be known about a fit's numbers."""
     notes = []
+    if fit.data.tile:
+        notes.append(f"tiles of {fit.data.tile} px at {fit.data.size} px, at least "
+                     f"{fit.data.tile_overlap:.0%} of them shared; maps and metrics at the images' "
+                     f"size × {fit.data.size / fit.data.tile:.3g}")
     if getattr(fit.params, "weights", None) == "random":
         notes.append("encoder with random weights")
     info = store.fit_info(fit) or {}
     vanished = info.get("vanished")  # fits of before have none
     if vanished:
-        notes.append(vanished_note(vanished, fit.data.size, info.get("empty") or ()))
+        notes.append(vanished_note(vanished, fit.data.scale, info.get("empty") or ()))
     return notes
 
 

@@ -28,6 +28,7 @@ DIGESTS = {"data_sha256": str, "weights_sha256": Each(dict, str)}
 
 FAILED = {"error": str}
 FIT = {"declared": DECLARED_FIT, "losses": Each(list, Number(-1e300, 1e300)), "n_train": TRAINED_ON,
+       "n_tiles": Maybe(TRAINED_ON, absent=True),
        **dict.fromkeys(("vanished", "empty"), Maybe(Each(list, str), absent=True)),
        "emissions": READING, "provenance": ORIGIN, **DIGESTS}
 CELL = {"declared": DECLARED_CELL, "fit": DECLARED_FIT, "numbers": NUMBERS,

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -279,14 +279,17 @@ class Store:
         return None
 
     def save_cell(self, cell: Cell, images: pd.DataFrame, info: dict[str, Any],
-                  heatmaps: np.ndarray | None = None) -> None:
+                  heatmaps: Sequence[np.ndarray] | None = None) -> None:
+        """heatmaps: of mixed sizes they are kept one behind the other, flat."""
         self.guard()
         folder = self.cell_dir(cell)
         write_file(folder / "images.parquet", lambda p: write_parquet(p, images))
         if heatmaps is not None:
             def write(path: Path) -> None:
                 with open(path, "wb") as file:
-                    np.save(file, heatmaps)
+                    mixed = len({heatmap.shape for heatmap in heatmaps}) > 1
+                    np.save(file, np.concatenate([h.ravel() for h in heatmaps]) if mixed
+                            else np.stack(heatmaps))
             write_file(folder / HEATMAPS, write)
         self.guard()
         write_json(folder / CELL, {"status": "done", **info})

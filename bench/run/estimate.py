@@ -14,6 +14,7 @@ from aexad.bench.run.engines import HERE, Choice
 from aexad.bench.run.job import Options
 from aexad.datasets.category import Library
 from aexad.datasets.folder import GOOD
+from aexad.datasets.images import size_of
 
 _MODEL_MB = {"fcdd": 23.0, "bgad": 11.0, "ae_xad_vit_finetuned": 345.0,
              "ae_xad_vit_scratch": 345.0}  # of those far from 2 MB
@@ -59,7 +60,7 @@ def _rates(store: Store) -> dict[tuple, float]:
 
 def _kind(method: str, params: dict[str, Any], data: dict[str, Any]) -> tuple:
     encoder = params.get("encoder") or params.get("backbone")
-    return (method, encoder, params.get("freeze"), data["size"])
+    return (method, encoder, params.get("freeze"), data["size"], data.get("tile"))
 
 
 def _seconds(fit: Fit, library: Library, rates: dict[tuple, float]) -> float | None:
@@ -75,6 +76,8 @@ def _seconds(fit: Fit, library: Library, rates: dict[tuple, float]) -> float | N
 
 def _megabytes(fit: Fit, cells: int, options: Options) -> float:
     model = 0.0 if options.store.fit_info(fit) else _MODEL_MB.get(fit.method, 2.0)
-    tested = sum(not i.in_train for i in options.library.scan(fit.dataset, fit.category))
-    heatmaps = 4e-6 * tested * fit.data.size ** 2 if options.keep_maps else 0.0
+    tested = [i.image for i in options.library.scan(fit.dataset, fit.category) if not i.in_train]
+    pixels = math.prod(fit.data.working(*size_of(tested[0]))) if fit.data.tile else (
+        fit.data.size ** 2)
+    heatmaps = 4e-6 * len(tested) * pixels if options.keep_maps else 0.0
     return model + cells * (0.1 + heatmaps)

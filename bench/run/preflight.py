@@ -10,6 +10,7 @@ import numpy as np
 
 from aexad import methods
 from aexad.bench.base.errors import UserError, one_line
+from aexad.bench.measure.tiles import Ragged
 from aexad.bench.plan.cells import SCENARIOS, Cell, Fit
 from aexad.bench.results import origin
 from aexad.bench.run.job import Options
@@ -26,6 +27,8 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
     is wrong."""
     store, library = options.store, options.library
     for fit in todo:
+        if fit.data.tile:
+            _check_tiles(fit)
         category = library.load(fit.dataset, fit.category, fit.data)
         _check_marks(category, fit, library)
         parts = split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
@@ -46,6 +49,12 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
     return left_out
 
 
+def _check_tiles(fit: Fit) -> None:
+    from aexad.methods import tiled  # as in _weights_of
+
+    tiled.check(fit.method, methods.load(fit.method))
+
+
 def _counts(category: Category, parts: Split, fit: Fit, library: Library) -> Iterator[str]:
     """How many images train and test, and what of the folder does neither."""
     good = category.kinds == GOOD
@@ -56,6 +65,8 @@ def _counts(category: Category, parts: Split, fit: Fit, library: Library) -> Ite
            f"train, {test[0]} normal and {test[1]} anomalous ones test"
            + ("" if fit.scenario == SCENARIOS[0] else f" ({fit.scenario.replace('_', ' ')})")
            + (f"; masks on disk: {', '.join(blank)}" if blank else ""))
+    if isinstance(category.masks, Ragged):
+        yield _tiles(category.masks[parts.train], fit)
     few = np.flatnonzero(narrow(category.images))
     items = library.scan(fit.dataset, fit.category)
     if len(few):
@@ -67,6 +78,16 @@ def _counts(category: Category, parts: Split, fit: Fit, library: Library) -> Ite
         phrases += passed_over.of_category(folder, items, spec.good)
     if phrases:
         yield f"{fit.dataset}/{fit.category}: not looked at: {', '.join(phrases)}"
+
+
+def _tiles(masks: Ragged, fit: Fit) -> str:
+    """How many tiles train."""
+    tiling = masks.tiling
+    marked = np.array([tile.any() for mask in masks for tile in tiling.cut(mask)])
+    size = len(marked) * tiling.side ** 2 * 4 / 1e9  # three channels and the mask
+    return (f"{fit.dataset}/{fit.category}: tiles of {fit.data.tile} px: {(~marked).sum():,} "
+            f"without and {marked.sum():,} with marked pixels train, {size:.2g} GB at "
+            f"{tiling.side} px")
 
 
 def _check_marks(category: Category, fit: Fit, library: Library) -> None:

@@ -28,8 +28,8 @@ from aexad.bench.run.claims import Lost
 from aexad.bench.run.job import Job, Options
 from aexad.datasets.category import Category, Split, split, vanished_note
 from aexad.datasets.folder import GOOD
-from aexad.methods import memory
-from aexad.methods.base import Context, TrainingSet, finite
+from aexad.methods import memory, tiled
+from aexad.methods.base import Context, finite
 from aexad.methods.weights import Weights
 
 
@@ -174,16 +174,19 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Spl
     positions, left_out = parts.train, category.ids[parts.vanished].tolist()
     empty = category.ids[parts.empty].tolist()
     if left_out:
-        ctx.progress.say(vanished_note(left_out, fit.data.size, empty))
-    data = TrainingSet(category.images[positions], category.masks[positions],
-                       category.kinds[positions] != GOOD)
+        ctx.progress.say(vanished_note(left_out, fit.data.scale, empty))
+    anomalous = category.kinds[positions] != GOOD
+    data = tiled.training_set(category.images[positions], category.masks[positions], anomalous,
+                              ctx.array)
     with Meter(options.country, options.shared, ctx.before) as meter:
         ctx.meter = meter
         with memory.said(fit.method, fit.params):
             method.fit(data)
     return {"declared": fit.declared(), "losses": ctx.losses,
             "emissions": meter.reading().as_dict(),
-            "n_train": {"normal": len(data.normals), "anomalous": len(data.anomalies)},
+            "n_train": {"normal": int((~anomalous).sum()), "anomalous": int(anomalous.sum())},
+            **({"n_tiles": {"normal": len(data.normals), "anomalous": len(data.anomalies)}}
+               if fit.data.tile else {}),
             "vanished": left_out, "empty": empty,
             "provenance": provenance.collect(ctx.device, options.threads,
                                              methods.entry(fit.method).libraries),
@@ -196,8 +199,8 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     images = category.images[positions]
     with Meter(options.country, options.shared) as meter:
         with memory.said(cell.method, None):
-            explanation = method.explain(images)
-    _check(explanation, images.shape[:3])
+            explanation = tiled.explain(method, images)
+    _check(explanation, [image.shape[:2] for image in images])
     keep_findings(cell.fit, method, ctx.store)
     table, numbers = measure(explanation.heatmaps, explanation.scores, category, positions,
                              cell.fit.scenario)
@@ -222,10 +225,12 @@ def keep_findings(fit: Fit, method: Any, store: Store) -> None:
         store.save_model(fit, {**state, **stored})
 
 
-def _check(explanation: Any, shape: tuple[int, ...]) -> None:
-    if explanation.heatmaps.shape != shape or len(explanation.scores) != shape[0]:
-        raise ValueError(f"explain returned heatmaps {explanation.heatmaps.shape} and "
-                         f"{len(explanation.scores)} scores for images {shape}")
+def _check(explanation: Any, shapes: list[tuple[int, ...]]) -> None:
+    found = [heatmap.shape for heatmap in explanation.heatmaps]
+    if found != shapes or len(explanation.scores) != len(shapes):
+        wrong = next((pair for pair in zip(found, shapes) if pair[0] != pair[1]), ("", ""))
+        raise ValueError(f"explain returned {len(found)} heatmaps {wrong[0]} and "
+                         f"{len(explanation.scores)} scores for {len(shapes)} images {wrong[1]}")
     bad = ~finite(explanation)
     if bad.any():
         raise ValueError(f"explain returned NaN or infinite values for {bad.sum()} images")

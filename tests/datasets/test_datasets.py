@@ -14,7 +14,7 @@ from aexad.datasets import folder, suite
 from aexad.datasets.catalog import DATASETS, PAPER, all_categories
 from aexad.datasets.category import Library, split
 from aexad.datasets.data_params import DataParams
-from aexad.datasets.images import read_image, read_mask
+from aexad.datasets.images import read_image, read_mask, read_working
 
 from conftest import make_category
 
@@ -71,8 +71,8 @@ def test_btad_names(tmp_path):
 def test_cache_is_used_and_notices_changed_files(category, tmp_path, monkeypatch):
     first = load(category, tmp_path)
     calls = []
-    monkeypatch.setattr("aexad.datasets.category.read_image",
-                        lambda *a: calls.append(a) or read_image(*a))
+    monkeypatch.setattr("aexad.datasets.category.read_working",
+                        lambda *a: calls.append(a) or read_working(*a))
     assert load(category, tmp_path).digest == first.digest and not calls
     changed = category / "train" / "good" / "000.png"
     Image.new("RGB", (64, 64), "red").save(changed)

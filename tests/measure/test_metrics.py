@@ -411,3 +411,39 @@ def test_benchmark_refuses_wrong_numbers(monkeypatch):
                         lambda h, m: real(h, m) | {"auc": math.nan})
     with pytest.raises(RuntimeError, match="auc"):
         speed_of_metrics.run(repeats=1)
+
+
+# -- maps of mixed sizes --
+
+
+@pytest.mark.parametrize("set_normals", [True, False])
+def test_a_list_of_maps_is_their_array(set_normals):
+    h, masks, labels = draw_set(3, n=5, size=12, levels=None)
+    pd.testing.assert_frame_equal(metrics.per_image(list(h), list(masks), labels, set_normals),
+                                  metrics.per_image(h, masks, labels, set_normals),
+                                  check_exact=True)
+    assert metrics.pooled(list(h), list(masks)) == metrics.pooled(h, masks)
+
+
+def test_maps_of_mixed_sizes():
+    """Each image by its own pixels, the set by all of them."""
+    rng = np.random.default_rng(0)
+    shapes = [(5, 9), (12, 7), (1, 30)]
+    h = [rng.random(shape).astype(np.float32) for shape in shapes]
+    masks = [rng.random(shape) < 0.3 for shape in shapes[:2]] + [np.zeros((1, 30), bool)]
+    frame = metrics.per_image(h, masks, [1, 1, 0])
+    every = np.concatenate([m.ravel() for m in h]).astype(float)
+    top = np.float32(every.mean() + every.std())
+    for i in (0, 1):
+        assert frame.auc[i] == pytest.approx(roc_auc_score(masks[i].ravel(), h[i].ravel()))
+        assert frame.area[i] == masks[i].mean()
+        hit, found = (h[i] > top) & masks[i], h[i] > top
+        assert frame["f1_set_a1.0"][i] == pytest.approx(
+            2 * hit.sum() / (found.sum() + masks[i].sum()))
+    assert np.isnan(frame.auc[2])
+    y = np.concatenate([m.ravel() for m in masks])
+    pooled = metrics.pooled(h, masks)
+    assert pooled["pixel_auroc"] == pytest.approx(roc_auc_score(y, every))
+    assert pooled["pixel_ap"] == pytest.approx(average_precision_score(y, every))
+    with pytest.raises(ValueError, match="need the same shape"):
+        metrics.per_image(h, [masks[1], masks[0], masks[2]], [1, 1, 0])

@@ -59,7 +59,7 @@ def test_a_map_keeps_the_precision_of_its_file(tmp_path, name, values, kind):
         tifffile.imwrite(path, values, byteorder=order, compression="zlib")
     read = map_files.read_map(path)
     assert read.dtype == kind and read.dtype.isnative and np.array_equal(read, values)
-    size = map_files.to_size(read, 6)
+    size = map_files.to_size(read, (6, 6))
     assert size.dtype == kind and size.shape == (6, 6)
 
 
@@ -68,7 +68,7 @@ def test_float64_maps_are_resized_as_float64(tmp_path):
     for side in (3, 5, 13):
         wanted = torch.nn.functional.interpolate(torch.from_numpy(values)[None, None], (side, side),
                                                  mode="bilinear", antialias=True)[0, 0].numpy()
-        resized = map_files.to_size(values, side)
+        resized = map_files.to_size(values, (side, side))
         np.testing.assert_allclose(resized, wanted, rtol=1e-15)
         assert len(np.unique(resized.round(15))) > side  # float32 would leave one
 
@@ -136,9 +136,9 @@ def test_resizing_is_torchs_bilinear(size):
     values = np.random.default_rng(0).normal(size=(24, 31)).astype(np.float32)
     wanted = torch.nn.functional.interpolate(
         torch.from_numpy(values)[None, None], (size, size), mode="bilinear", antialias=True)
-    assert map_files.to_size(values, size) == pytest.approx(wanted[0, 0].numpy(), abs=1e-5)
+    assert map_files.to_size(values, (size, size)) == pytest.approx(wanted[0, 0].numpy(), abs=1e-5)
     square = values[:, :24]
-    assert map_files.to_size(square, 24) is square
+    assert map_files.to_size(square, (24, 24)) is square
 
 
 @pytest.mark.parametrize("above", ["", "test/"])

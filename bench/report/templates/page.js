@@ -132,24 +132,25 @@ function coloursOf(digits) {
 async function read(exhibit) {
   const find = kind => exhibit.querySelector(kind + " img");
   const photo = await pixels(find(".photo")), truth = await pixels(find(".truth"));
-  const side = Math.sqrt(truth.length / 4);
-  exhibit.grey = Uint8Array.from({length: side * side}, (_, i) => 0.299 * photo[4 * i] + 0.587 * photo[4 * i + 1] + 0.114 * photo[4 * i + 2]);
-  exhibit.mask = Uint8Array.from({length: side * side}, (_, i) => truth[4 * i] > 127);
-  exhibit.edge = edgeOf(exhibit.mask, side);
+  const width = find(".truth").naturalWidth, count = truth.length / 4;
+  exhibit.grey = Uint8Array.from({length: count}, (_, i) => 0.299 * photo[4 * i] + 0.587 * photo[4 * i + 1] + 0.114 * photo[4 * i + 2]);
+  exhibit.mask = Uint8Array.from({length: count}, (_, i) => truth[4 * i] > 127);
+  exhibit.edge = edgeOf(exhibit.mask, width);
   const maps = [];
-  for (const figure of exhibit.querySelectorAll(".map")) maps.push(await readMap(figure, exhibit.mask, side));
+  for (const figure of exhibit.querySelectorAll(".map")) maps.push(await readMap(figure, exhibit.mask, width));
   exhibit.maps = maps;
 }
 
-async function readMap(figure, mask, side) {
+async function readMap(figure, mask, width) {
   const image = figure.querySelector("img"), seen = await pixels(image);
-  const values = Uint8Array.from({length: side * side}, (_, i) => seen[4 * i]);
+  const values = Uint8Array.from({length: mask.length}, (_, i) => seen[4 * i]);
   // above[c][v]: pixels of class c (0 normal, 1 anomalous) with a value of v or more
   const above = [new Uint32Array(257), new Uint32Array(257)];
   for (let i = 0; i < values.length; i++) above[mask[i]][values[i]]++;
   for (const counts of above) for (let v = 255; v >= 0; v--) counts[v] += counts[v + 1];
   const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = side;
+  canvas.width = width;
+  canvas.height = mask.length / width;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", image.alt);
   image.replaceWith(canvas);
@@ -171,8 +172,8 @@ async function pixels(image) {
 }
 
 // White on the pixels around the mask, black around these: seen on any ground.
-function edgeOf(mask, side) {
-  const near = (inside, i) => (i % side && inside(i - 1)) || ((i + 1) % side && inside(i + 1)) || inside(i - side) || inside(i + side);
+function edgeOf(mask, width) {
+  const near = (inside, i) => (i % width && inside(i - 1)) || ((i + 1) % width && inside(i + 1)) || inside(i - width) || inside(i + width);
   const edge = new Uint8Array(mask.length);
   for (let i = 0; i < mask.length; i++) if (!mask[i] && near(j => mask[j], i)) edge[i] = 1;
   for (let i = 0; i < mask.length; i++) if (!mask[i] && !edge[i] && near(j => edge[j] === 1, i)) edge[i] = 2;
@@ -192,8 +193,8 @@ function quality({above, given}, a) {
 }
 
 function draw(map, exhibit, a, opacity, outline, colours) {
-  const {values, context, given} = map, side = context.canvas.width;
-  const first = firstAbove(given, a), picture = context.createImageData(side, side), data = picture.data;
+  const {values, context, given} = map, {width, height} = context.canvas;
+  const first = firstAbove(given, a), picture = context.createImageData(width, height), data = picture.data;
   const stretch = given.top > given.low ? (given.high - given.low) / (given.top - given.low) : 1;
   for (let i = 0; i < values.length; i++) {
     const share = values[i] >= first ? opacity : opacity / 4, grey = exhibit.grey[i];
