@@ -42,7 +42,8 @@ def write_overlays(cell: Cell, options: Options, folder: Path) -> int:
     for name, heatmap, mask in zip(tested.ids.tolist(), heatmaps, tested.masks, strict=True):
         image = read_rgb(files[name], fit.data.bits)
         made = overlays.overlay(image, overlays.at_size(heatmap, image.shape[:2]),
-                                overlays.mask_at_size(mask, image.shape[:2]))
+                                overlays.mask_at_size(mask, image.shape[:2]),
+                                overlays.top_of(heatmap, fit.data.tiling))
         overlays.save(folder / f"{name.removeprefix('test/')}.png", made)
     return len(heatmaps)
 
@@ -130,7 +131,9 @@ def _explained(method: Any, known: model.Model, batch: list[tuple[New, np.ndarra
         binary = heatmap > threshold
         overlays.save_map(out / "maps" / f"{new.id}.npy", heatmap)
         overlays.save(out / "masks" / f"{new.id}.png", binary)
-        overlays.save(out / "overlays" / f"{new.id}.png", overlays.overlay(image, heatmap))
+        top = overlays.top_of(made.heatmaps[i], known.data.tiling)
+        overlays.save(out / "overlays" / f"{new.id}.png",
+                      overlays.overlay(image, heatmap, top=top))
         yield {"id": new.id, "file": str(new.path), "width": image.shape[1],
                "height": image.shape[0], "score": float(made.scores[i]),
                "threshold": float(threshold), "share": float(binary.mean()),

@@ -26,9 +26,8 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
     `cells` that are stored. Returns the fits that can't be done here, and why; UserError for what
     is wrong."""
     store, library = options.store, options.library
+    _check_tiles(todo)
     for fit in todo:
-        if fit.data.tile:
-            _check_tiles(fit)
         category = library.load(fit.dataset, fit.category, fit.data)
         _check_marks(category, fit, library)
         parts = split(category, fit.dataset, fit.seed, fit.scenario, fit.data)
@@ -49,10 +48,13 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
     return left_out
 
 
-def _check_tiles(fit: Fit) -> None:
-    from aexad.methods import tiled  # as in _weights_of
+def _check_tiles(todo: Sequence[Fit]) -> None:
+    names = dict.fromkeys(fit.method for fit in todo if fit.data.tile)
+    if names:
+        from aexad.methods import tiled  # as in _weights_of
 
-    tiled.check(fit.method, methods.load(fit.method))
+        for name in names:
+            tiled.check(name, methods.load(name))
 
 
 def _counts(category: Category, parts: Split, fit: Fit, library: Library) -> Iterator[str]:

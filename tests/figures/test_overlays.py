@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
 from aexad.bench.figures import overlays
+from aexad.bench.measure.tiles import Tiling
 
 RNG = np.random.default_rng(3)
 
@@ -60,3 +61,23 @@ def test_masks_grow_by_whole_pixels():
     mask = RNG.random((6, 6)) > 0.5
     assert np.array_equal(overlays.mask_at_size(mask, (18, 12)),
                           mask.repeat(3, axis=0).repeat(2, axis=1))
+
+
+def test_a_large_overlay_is_made_in_bands(monkeypatch):
+    image = RNG.integers(0, 256, (37, 20, 3), np.uint8)
+    heatmap, truth = RNG.random((37, 20), np.float32), RNG.random((37, 20)) < 0.1
+    whole = overlays.overlay(image, heatmap, truth)
+    monkeypatch.setattr(overlays, "BAND", 90)  # 4 rows
+    assert np.array_equal(overlays.overlay(image, heatmap, truth), whole)
+    flat = overlays.overlay(image, np.full_like(heatmap, 3))
+    assert np.array_equal(flat, overlays.overlay(image, np.zeros_like(heatmap)))
+
+
+def test_colours_of_a_joined_map_end_where_as_many_pixels_are_above_as_in_a_tile():
+    tiling = Tiling(32, 0.25)
+    assert overlays.top_of(np.zeros((32, 32)), None) == overlays.TOP
+    assert overlays.top_of(np.zeros((32, 32)), tiling) == overlays.TOP
+    assert overlays.top_of(np.zeros((20, 10)), tiling) == overlays.TOP
+    large = np.zeros((320, 320))
+    above = (1 - overlays.top_of(large, tiling)) * large.size
+    np.testing.assert_allclose(above, 0.005 * 32 * 32, rtol=1e-9)
