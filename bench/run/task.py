@@ -228,9 +228,10 @@ def keep_findings(fit: Fit, method: Any, store: Store) -> None:
 def _check(explanation: Any, shapes: list[tuple[int, ...]]) -> None:
     found = [heatmap.shape for heatmap in explanation.heatmaps]
     if found != shapes or len(explanation.scores) != len(shapes):
-        wrong = next((pair for pair in zip(found, shapes) if pair[0] != pair[1]), ("", ""))
-        raise ValueError(f"explain returned {len(found)} heatmaps {wrong[0]} and "
-                         f"{len(explanation.scores)} scores for {len(shapes)} images {wrong[1]}")
+        made, wanted = next((pair for pair in zip(found, shapes) if pair[0] != pair[1]),
+                            ((), ()))
+        raise ValueError(f"explain returned heatmaps {(len(found), *made)} and "
+                         f"{len(explanation.scores)} scores for images {(len(shapes), *wanted)}")
     bad = ~finite(explanation)
     if bad.any():
         raise ValueError(f"explain returned NaN or infinite values for {bad.sum()} images")
