@@ -12,6 +12,8 @@
 # Environment variables:
 #   PYTHON            the Python (3.11 or later) that makes the environment
 #   AEXAD_VENV        where to keep the environment (default: .venv beside this script)
+#   AEXAD_EXTRAS      extras of setup.cfg that it also has, as 'anomalib'; it is then another
+#                     environment (default .venv-anomalib)
 #   AEXAD_SETUP_ONLY  1: set up the environment and stop
 #
 set -euo pipefail
@@ -27,7 +29,8 @@ while [[ -L $script ]]; do
 done
 repo=$(CDPATH='' cd -P -- "$(dirname -- "$script")" && pwd)
 
-venv=${AEXAD_VENV:-$repo/.venv}
+export AEXAD_EXTRAS=${AEXAD_EXTRAS:-}
+venv=${AEXAD_VENV:-$repo/.venv${AEXAD_EXTRAS:+-${AEXAD_EXTRAS//,/-}}}
 [[ $venv != '~'/* ]] || venv=$HOME${venv#'~'}  # of a file or in quotes: no shell has read it
 [[ $venv == /* ]] || venv=$PWD/$venv
 while [[ $venv == ?*/ ]]; do venv=${venv%/}; done
@@ -41,8 +44,8 @@ die() { say "reproduce.sh: $*"; exit 1; }
 
 sources=("$repo/setup.cfg" "$repo/pyproject.toml" "$repo/constraints.txt")
 
-# What an environment is made from, three lines: the sources, byte for byte, and the Python
-# version (without the patch level: an environment survives a patch update of its Python);
+# What an environment is made from, three lines: the sources, byte for byte, the Python version
+# (without the patch level: an environment survives a patch update of its Python), and extras;
 # where it lies, which its programs know; the checkout that is installed in it.
 # 'stamp PYTHON 8' prints nothing: it fails unless this is what file descriptor 8 says, the
 # environment's .ready, and locks that file, shared, for as long as it is open: until the
@@ -52,7 +55,8 @@ stamp() {
     "$1" -I -c 'import fcntl, hashlib, os, sys
 venv, repo, *sources, ready = map(os.fsencode, sys.argv[1:])
 digests = [hashlib.sha256(open(path, "rb").read()).hexdigest() for path in sources]
-made_from = os.fsencode(" ".join((*digests, sys.implementation.cache_tag)))
+extras = filter(None, [os.environ["AEXAD_EXTRAS"]])
+made_from = os.fsencode(" ".join((*digests, sys.implementation.cache_tag, *extras)))
 made_from = b"\n".join((made_from, os.path.realpath(venv), repo, b""))
 if not ready:
     sys.stdout.buffer.write(made_from)
@@ -257,7 +261,8 @@ build() {
     # One command: torch, torchvision and timm have to be resolved together. Not in strict mode,
     # whose links would not follow the mapping of folders in setup.cfg.
     building='installing the project and what it needs (pip)'
-    pip_install --constraint "$repo/constraints.txt" --editable "$repo[test,onnx]"
+    pip_install --constraint "$repo/constraints.txt" \
+        --editable "$repo[test,onnx${AEXAD_EXTRAS:+,$AEXAD_EXTRAS}]"
 
     building='marking the environment as ready'
     mark_ready "$made_from"
@@ -288,6 +293,11 @@ set_up() {
 
 for source in "${sources[@]}"; do
     [[ -f $source ]] || die "there is no $source."
+done
+known=$(sed -n '/^\[options.extras_require\]/,/^\[/s/^\([a-z]*\) =$/\1/p' "$repo/setup.cfg")
+for extra in ${AEXAD_EXTRAS//,/ }; do
+    [[ $'\n'$known$'\n' == *$'\n'"$extra"$'\n'* ]] ||
+        die "AEXAD_EXTRAS=$AEXAD_EXTRAS: there is no extra '$extra'; known:" $known
 done
 ready || set_up
 [[ ${AEXAD_SETUP_ONLY:-} != 1 ]] || exit 0

@@ -197,6 +197,31 @@ def test_what_is_required_by_what_is_required_is_pinned_too(copy: Copy) -> None:
     assert f"{constraints} --editable {copy.root}[test,onnx]" in copy.pip_calls_file.read_text()
 
 
+def test_extras_are_in_an_environment_of_their_own(copy: Copy) -> None:
+    assert copy.call("x").returncode == 0
+    with open(copy.root / "setup.cfg", "a") as file:
+        file.write("more =\n    nothing\nothers =\n[options.package_data]\nnot_one =\n")
+    assert copy.call("x").returncode == 0
+    before = copy.pip_calls()
+    for extras, name in (("more", ".venv-more"), ("more,others", ".venv-more-others")):
+        made = copy.call("x", AEXAD_EXTRAS=extras)
+        assert made.returncode == 0 and f"Setting up {copy.root}/{name} " in made.stderr
+        asked = copy.pip_calls_file.read_text().splitlines()[-1]
+        assert f"--editable {copy.root}[test,{extras}]" in asked
+        assert copy.call("x", AEXAD_EXTRAS=extras).stderr == ""
+    assert copy.call("x").stderr == "" and len(copy.pip_calls()) == len(before) + 2
+    # one environment for both is made anew for the other
+    assert "made anew" in copy.call("x", AEXAD_VENV=str(copy.root / ".venv-more")).stderr
+
+
+@pytest.mark.parametrize("extras", ["nothing", "test,not_one", "test]", "t.*"])
+def test_an_extra_that_there_is_not(copy: Copy, extras: str) -> None:
+    refused = copy.call("x", AEXAD_EXTRAS=extras)
+    assert refused.returncode == 1 and not copy.pip_calls()
+    [line] = refused.stderr.splitlines()
+    assert f"AEXAD_EXTRAS={extras}: there is no extra '" in line and line.endswith("known: test")
+
+
 @pytest.mark.parametrize("name", ["setup.cfg", "pyproject.toml", "constraints.txt"])
 def test_a_checkout_that_lacks_a_file(copy: Copy, name: str) -> None:
     (copy.root / name).unlink()
