@@ -1,8 +1,10 @@
 """The methods, by name. Adding one is a file with its class and a line in REGISTRY; packages
-installed beside this one can add theirs (methods/plug_ins.py)."""
+installed beside this one can add theirs (methods/plug_ins.py), and any model of anomalib is one by
+the name `anomalib:Model` (methods/anomalib.py)."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,14 @@ AE = {"target": "aexad.methods.ae_xad:PlainAE", "facts": "aexad.methods.ae_xad_p
 AE_XAD = {"target": "aexad.methods.ae_xad:AEXAD", "facts": "aexad.methods.ae_xad_params:AEXADFacts"}
 VIT = {"target": "aexad.methods.ae_xad_vit:AEXADViT",
        "facts": "aexad.methods.ae_xad_vit_params:ViTFacts"}
+ANOMALIB = "aexad.methods.anomalib"
+FROM_ANOMALIB = ("anomalib", "lightning")
+
+
+def _anomalib(label: str, model: str) -> Entry:
+    return Entry(label, f"{ANOMALIB}:{model}", facts=f"{ANOMALIB}_params:{model}",
+                 libraries=FROM_ANOMALIB)
+
 
 REGISTRY: dict[str, Entry] = {
     "ae": Entry("AE", **AE, explain={"filter": False}),
@@ -28,6 +38,9 @@ REGISTRY: dict[str, Entry] = {
     "ae_xad_vit": Entry("AE-XAD ViT frozen", **VIT),
     "ae_xad_vit_finetuned": Entry("AE-XAD ViT fine-tuned", **VIT, fit={"recipe": "finetuned"}),
     "ae_xad_vit_scratch": Entry("AE-XAD ViT from scratch", **VIT, fit={"recipe": "scratch"}),
+    "padim": _anomalib("PaDiM", "NamedPadim"),
+    "patchcore": _anomalib("PatchCore", "NamedPatchcore"),
+    "supersimplenet": _anomalib("SuperSimpleNet", "NamedSupersimplenet"),
 }
 
 
@@ -42,11 +55,18 @@ def entry(name: str) -> Entry:
     for a plug-in's that can't be imported."""
     if name in entries():
         return entries()[name]
+    if model := re.fullmatch(r"anomalib:([A-Za-z]\w*)", name, re.ASCII):
+        return _anomalib(f"{model[1]} of anomalib", model[1])
     broken = plug_ins.find()[1]
     if name in broken:
         raise UserError(f"method '{name}': cannot import {broken[name].target} "
                         f"({broken[name].reason}); `methods` says more")
     raise UserError(f"unknown method '{name}'{nearest(name, entries())}")
+
+
+def known(name: str) -> bool:
+    """Whether `entry` finds it."""
+    return name in entries() or name.startswith("anomalib:")
 
 
 def load(name: str) -> type[Method]:

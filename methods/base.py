@@ -12,11 +12,13 @@ A method is a class with
                                    from its first call on (it is saved with the fit and reused)
 
 and, where it can't do everything, a static `skip(scenario) -> str | None`: the reason, shown in the
-table. One that can be exported (docs/deploy.md) has `graph(side) -> torch.nn.Module`, whose
-forward takes what `ctx.tensor` gives, (N, 3, side, side) float32, and returns tensors: heatmaps
-(N, side, side) float32, scores (N,) float64 and the extras, by name. It raises NoGraph where an
-option stands against that. One that can explain large images from their tiles (data.tile) has two
-steps of `explain`:
+table; where something must be known of its numbers, `note(fit) -> str`, which stands below them.
+
+One that can be exported (docs/deploy.md) has `graph(side) -> torch.nn.Module`, whose forward takes
+what `ctx.tensor` gives, (N, 3, side, side) float32, and returns tensors: heatmaps (N, side, side)
+float32, scores (N,) float64 and the extras, by name. It raises NoGraph where an option stands
+against that. One that can explain large images from their tiles (data.tile) has two steps of
+`explain`:
 
     raw_maps(images) -> tuple of (N, h, w) float32: what it makes of tiles, before any rule that
                                    looks beyond a pixel; these are joined

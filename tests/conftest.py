@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from aexad.bench.stress.category import make_category
 from aexad.methods.base import TrainingSet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+needs_anomalib = pytest.mark.skipif(
+    importlib.util.find_spec("anomalib") is None,
+    reason="ANOMALIB NOT TESTED: it is not installed here; "
+           "AEXAD_EXTRAS=anomalib ./reproduce.sh test tests/methods")
 
 
 @pytest.fixture(scope="session")

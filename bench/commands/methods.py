@@ -27,6 +27,8 @@ def _all() -> None:
     rows = [(name, entry.label, entry.trained_as or "",
              (methods.facts(name).__doc__ or "").split("\n")[0])
             for name, entry in methods.entries().items()]
+    rows.append(("anomalib:Model", "Model of anomalib", "", "Any other model of anomalib, as "
+                 "anomalib:Dfm."))
     print(tabulate(rows, ("method", "in tables", "trained as", "what it is")))
     for name, broken in plug_ins.find()[1].items():
         print(f"\n{name}: cannot be used, {broken.target}: {broken.reason}")

@@ -110,7 +110,7 @@ class Work:
         definition = dataclasses.replace(self.definition, metrics=("auc",))
         names = list(dict.fromkeys([*self.names, self.by]))
         return list(build(self.records(self.cells()), definition, self.places, names,
-                          labels()).notes)
+                          labels(names)).notes)
 
 
 def draw_steps(work: Work) -> Iterator[Drawn]:
@@ -167,7 +167,7 @@ def draw_radii(work: Work) -> Iterator[Drawn]:
     if lines:
         axis = curves.Axis("filter radius $k$, pixels", "AUC", (2, 10, 20, 30), False)
         numbers = pd.concat(lines, ignore_index=True)
-        yield Drawn(curves.draw(numbers, work.names, labels(), axis, pd.DataFrame(marks),
+        yield Drawn(curves.draw(numbers, work.names, labels(work.names), axis, pd.DataFrame(marks),
                                 r"each image's own $\hat{k}$, at their mean", work.remark),
                     numbers=numbers.rename(columns={"x": "k", "y": "auc"}))
 
@@ -184,7 +184,7 @@ def draw_thresholds(work: Work) -> Iterator[Drawn]:
         scope = "" if shown.binarize == "image" else " of the test set's maps"
         axis = curves.Axis(f"$a$, in the threshold µ + $a$·σ{scope}",
                            {"f1": "F1", "iou": "IoU"}[metric], (1, 2, 3), True)
-        yield Drawn(curves.draw(numbers, work.names, labels(), axis, remark=work.remark),
+        yield Drawn(curves.draw(numbers, work.names, labels(work.names), axis, remark=work.remark),
                     numbers=numbers.rename(columns={"x": "a", "y": metric}))
 
 
@@ -218,7 +218,7 @@ def draw_gallery(work: Work) -> Iterator[Drawn]:
         lacking = {name: "made elsewhere" if name in externals() else "no weights"
                    for name in work.names} | {
             r.method: r.status for r in records.itertuples() if r.status != "done"}
-        made = gallery.draw(rows, work.names, labels(), title, work.remark, lacking)
+        made = gallery.draw(rows, work.names, labels(work.names), title, work.remark, lacking)
         yield Drawn(made, "-" + "-".join(place[1:] if place[0] == "embedded" else place))
 
 

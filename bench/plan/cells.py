@@ -47,7 +47,8 @@ class Fit:
     @property
     def name(self) -> str:
         """Readable, not unique: for folders and messages."""
-        return f"{self.dataset}-{self.category}-{self.scenario}-{self.method}-seed{self.seed}"
+        method = self.method.replace(":", "-")  # not every file system takes it
+        return f"{self.dataset}-{self.category}-{self.scenario}-{method}-seed{self.seed}"
 
 
 @dataclass(frozen=True)

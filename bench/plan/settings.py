@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from aexad import methods
@@ -36,7 +37,11 @@ class MetricsParams:
 LIGHT = {"*.encoder": "efficientnet_lite0", "fcdd.net": "efficientnet_lite0",
          "bgad.backbone": "efficientnet_lite0",
          "ae_xad_vit.encoder": "vit_tiny", "ae_xad_vit_finetuned.encoder": "vit_tiny",
-         "ae_xad_vit_scratch.encoder": "vit_tiny"}
+         "ae_xad_vit_scratch.encoder": "vit_tiny",
+         **{f"{method}.{field}": value for method in ("padim", "patchcore", "supersimplenet")
+            for field, value in (("backbone", "tf_efficientnet_lite0"),
+                                 ("layers", "blocks.1,blocks.2"))},
+         "padim.n_features": 64, "patchcore.coreset_sampling_ratio": 0.01}
 
 # The network and the explanation of the authors' code: the encoder trains, with BatchNorm on the
 # batch's statistics; the filter's radius is half the mean run above 0.3, of the direction that has
@@ -62,8 +67,12 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
                 "metrics.binarize": "dataset"},
     # What two cores can do on real images, with the network of each method as it is: AE-XAD and AE
     # in full, the others in as many passes as take minutes to an hour. BGAD: its code's schedule
-    # with 8 passes for 200, at five times its learning rate.
+    # with 8 passes for 200, at five times its learning rate. PatchCore: a thousandth of the patches
+    # for a tenth. SuperSimpleNet: 3 epochs for 300, in steps of 4 images for 32, at three times its
+    # learning rates, chosen on the embedded suite (docs/beyond.md).
     "brief": {"fcdd.epochs": 30, "bgad.meta_epochs": 8, "bgad.sub_epochs": 1, "bgad.lr": 1e-3,
+              "patchcore.coreset_sampling_ratio": 0.001, "supersimplenet.epochs": 3,
+              "supersimplenet.batch_size": 4, "supersimplenet.lr_factor": 3.0,
               **{f"{vit}.epochs": 30 for vit in ("ae_xad_vit", "ae_xad_vit_finetuned",
                                                  "ae_xad_vit_scratch")}},
     # About half a minute a fit on two cores: small images, few normals, a light encoder that comes
@@ -94,6 +103,8 @@ class Settings:
         self.protocol = protocol
         self._protocol: dict[str, dict[str, Any]] = {}
         self._given: dict[str, dict[str, Any]] = {}
+        self._for_all: list[tuple[str, str, str]] = []  # what was set for every method
+        self._models: dict[str, None] = {}  # those anomalib:… that it has reached
         for name, value in PROTOCOLS[protocol].items():
             owner, _, field = name.partition(".")
             self._protocol.setdefault(owner, {})[field] = value
@@ -111,6 +122,7 @@ class Settings:
     def fit(self, method: str) -> Any:
         """The fit parameters of the training behind `method`."""
         trained = methods.trained_as(method)
+        self._reach(trained)
         return self._build(_classes(trained)[0], trained, fixed=methods.entry(trained).fit)
 
     def explain(self, method: str) -> Any:
@@ -136,30 +148,47 @@ class Settings:
             raise UserError(f"--set {text}: expected owner.field=value, for example "
                             f"ae_xad.epochs=100")
         if owner != ANY:
+            self._reach(owner)
             self._assign_one(owner, field_name, value.strip(), text)
             return
-        # to every method that has the field, is free in it and can take the value
+        self._for_all.append((field_name, value.strip(), text))
         refused: UserError | None = None
         taken = False
-        for method, entry in methods.entries().items():
-            fields = {f.name for kind in _kinds(method) for f in dataclasses.fields(kind)}
-            if field_name in fields - entry.fit.keys() - entry.explain.keys():
-                try:
-                    self._assign_one(method, field_name, value.strip(), text)
-                    taken = True
-                except UserError as error:
-                    refused = error
+        for method in (*methods.entries(), *self._models):
+            try:
+                taken |= self._assign_free(method, field_name, value.strip(), text)
+            except UserError as error:
+                refused = error
         if not taken:
             known = {f.name for m in methods.entries() for k in _kinds(m)
                      for f in dataclasses.fields(k)}
             raise refused or UserError(f"--set {text}: no method has a field '{field_name}'"
                                        f"{nearest(field_name, known)}")
 
+    def _reach(self, method: str) -> None:
+        """What was set for every method holds for an anomalib:… once it is named: nobody knows
+        them all before."""
+        if methods.known(method) and method not in {*methods.entries(), *self._models}:
+            self._models[method] = None
+            for field_name, value, text in self._for_all:
+                with suppress(UserError):  # its field takes no such value
+                    self._assign_free(method, field_name, value, text)
+
+    def _assign_free(self, method: str, field_name: str, value: str, text: str) -> bool:
+        """What is set for every method (`*`), where this one has the field and is free in it;
+        whether it has. UserError where it can't take the value."""
+        entry = methods.entry(method)
+        fields = {f.name for kind in _kinds(method) for f in dataclasses.fields(kind)}
+        free = field_name in fields - entry.fit.keys() - entry.explain.keys()
+        if free:
+            self._assign_one(method, field_name, value, text)
+        return free
+
     def _assign_one(self, owner: str, field_name: str, value: str, text: str) -> None:
         fields = {f.name: (kind, f) for kind in _kinds(owner, text)
                   for f in dataclasses.fields(kind)}
         if field_name not in fields:
-            trained = methods.trained_as(owner) if owner in methods.entries() else owner
+            trained = methods.trained_as(owner) if methods.known(owner) else owner
             if trained != owner and field_name in {
                     f.name for f in dataclasses.fields(_classes(trained)[0])}:
                 raise UserError(f"--set {text}: {owner} is trained as {trained}; set it there")
@@ -177,7 +206,7 @@ def _kinds(owner: str, text: str = "") -> list[type]:
         return [DataParams]
     if owner == "metrics":
         return [MetricsParams]
-    if owner not in methods.entries():
+    if not methods.known(owner):
         known = ("data", "metrics", *methods.entries())
         raise UserError(f"--set {text}: unknown '{owner}'{nearest(owner, known)}")
     fit, explain = _classes(owner)

@@ -99,7 +99,7 @@ class Stored:
     """All that is stored of what is asked for."""
 
     def __init__(self, asked: Asked) -> None:
-        self.asked, self.labels = asked, labels()
+        self.asked, self.labels = asked, labels(asked.names)
         self.parts = {name: self._part(definition) for name, definition in TABLES.items()}
         with_some = [s for s in SCENARIOS if self.parts[QUALITY[s]].done]
         self.scenario = asked.scenario or (with_some or SCENARIOS)[0]
@@ -132,7 +132,8 @@ class Stored:
     def guests(self) -> list[str]:
         """Methods of no table of the paper: of other tools, of plug-ins."""
         known = {name for definition in TABLES.values() for name in definition.methods}
-        return [name for name in methods.entries() if name not in known]
+        return [name for name in dict.fromkeys((*methods.entries(), *self.asked.names))
+                if name not in known]
 
     def _part(self, definition: TableDef) -> Part:
         asked, store = self.asked, self.asked.options.store

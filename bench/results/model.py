@@ -118,7 +118,7 @@ def read(folder: Path) -> Model:
                         f"with fit")
     if not 0 <= content["seed"] < 2**32:
         raise UserError(f"{path}: 'seed' is not in 0 .. 2^32 - 1; write the model anew with fit")
-    if name not in methods.entries():
+    if not methods.known(name):
         raise UserError(f"{path}: unknown method {ascii(name[:40])}; is its package installed?")
     kind, trained = methods.facts(name), methods.facts(methods.trained_as(name))
     if content["version"] != kind.version:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from aexad import methods
 from aexad.bench.plan.cells import Cell, Fit
 from aexad.bench.results import external, readings
 from aexad.bench.results.store import Store
@@ -55,6 +56,8 @@ def _notes(fit: Fit, store: Store) -> list[str]:
         notes.append(f"tiles of {fit.data.tile} px at {fit.data.size} px, at least "
                      f"{fit.data.tile_overlap:.0%} of them shared; maps and metrics at the images' "
                      f"size × {fit.data.size / fit.data.tile:.3g}")
+    if note := getattr(methods.facts(fit.method), "note", None):
+        notes.append(note(fit.params))
     if getattr(fit.params, "weights", None) == "random":
         notes.append("encoder with random weights")
     info = store.fit_info(fit) or {}

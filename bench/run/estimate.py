@@ -17,7 +17,8 @@ from aexad.datasets.folder import GOOD
 from aexad.datasets.images import size_of
 
 _MODEL_MB = {"fcdd": 23.0, "bgad": 11.0, "ae_xad_vit_finetuned": 345.0,
-             "ae_xad_vit_scratch": 345.0}  # of those far from 2 MB
+             "ae_xad_vit_scratch": 345.0, "padim": 125.0,
+             "supersimplenet": 14.0}  # of those far from 2 MB
 
 
 def describe(cells: Sequence[Cell], options: Options, choice: Choice = HERE,

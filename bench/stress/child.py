@@ -8,9 +8,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from aexad import methods
+from aexad.bench.base.errors import UserError
 
 Main = Callable[[Sequence[str]], int]  # takes the words of a command, returns its status
 CRASHED = 70  # status of a command that ended in an exception
@@ -26,7 +28,8 @@ class Child:
         # All that is imported here is imported once for all children.
         import codecarbon  # noqa: F401
         for name in methods.entries():
-            methods.load(name)
+            with suppress(UserError):  # whose library is not installed
+                methods.load(name)
 
         self.log, self.code = log, None
         log.write_bytes(b"")

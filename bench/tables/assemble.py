@@ -18,10 +18,10 @@ from aexad.bench.tables.build import Table, build
 from aexad.bench.tables.notes import Place
 
 
-def labels() -> dict[str, str]:
+def labels(names: Sequence[str] = ()) -> dict[str, str]:
     """What methods are called in tables and figures, those of the results folder's external ones
-    too."""
-    return {name: entry.label for name, entry in methods.entries().items()}
+    and any other `names` that is known too."""
+    return {name: methods.entry(name).label for name in (*methods.entries(), *names)}
 
 
 def with_metrics(records: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def tables(definition: TableDef, cells: Sequence[Cell], rows: list[Place], names
     the titles.
     """
     columns = {metric: chosen.column(metric) for metric in definition.metrics}
-    records, called = with_metrics(records, columns), labels()
+    records, called = with_metrics(records, columns), labels(names)
     title = f"{definition.title} {about}"
     if definition.shows == "winrates":
         images = per_image(cells, store)

@@ -18,10 +18,15 @@ from aexad.methods.base import Context, TrainingSet
 from aexad.methods.bgad_params import BGADFit
 from aexad.methods.encoders import ENCODERS, PYRAMIDS
 
+from conftest import needs_anomalib
+
 # Random weights: not every method's can be had everywhere, and a contract is not about numbers.
 SETTINGS = Settings("smoke", sets=["*.batch_size=4", "*.weights=random"])
 SIDE = 64
-CASES = [(name, scenario) for name in methods.entries() for scenario in SCENARIOS]
+NAMES = [pytest.param(name, marks=needs_anomalib if "anomalib" in entry.libraries else ())
+         for name, entry in methods.entries().items()]
+CASES = [pytest.param(*name.values, scenario, marks=name.marks)
+         for name in NAMES for scenario in SCENARIOS]
 
 
 def training_set(scenario: str) -> TrainingSet:
@@ -35,13 +40,13 @@ def training_set(scenario: str) -> TrainingSet:
     return TrainingSet(images, masks, np.arange(n) >= normals)
 
 
-def trained(name: str, scenario: str):
-    method = methods.load(name)(SETTINGS.fit(name), SETTINGS.explain(name), Context("cpu", 3))
+def trained(name: str, scenario: str, settings: Settings):
+    method = methods.load(name)(settings.fit(name), settings.explain(name), Context("cpu", 3))
     method.fit(training_set(scenario))
     return method
 
 
-@pytest.mark.parametrize("name", methods.entries())
+@pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_frozen_and_documented(name):
     facts, cls = methods.facts(name), methods.load(name)
     assert isinstance(facts.version, int) and issubclass(cls, facts)
@@ -63,6 +68,11 @@ def test_the_networks_to_choose_from_are_those_there_are(params, field, networks
 
 @pytest.mark.parametrize("name, scenario", CASES)
 def test_fit_explain_and_state(name, scenario):
+    holds(name, scenario, SETTINGS)
+
+
+def holds(name: str, scenario: str, settings: Settings) -> None:
+    """The promises about training, explaining and what is stored."""
     cls = methods.load(name)
     reason = getattr(cls, "skip", lambda _: None)(scenario)
     if reason:
@@ -70,7 +80,7 @@ def test_fit_explain_and_state(name, scenario):
         return
     data = training_set(scenario)
     before = data.images.copy(), data.masks.copy()
-    method = trained(name, scenario)
+    method = trained(name, scenario, settings)
     images = np.random.default_rng(8).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
     state = {k: v.clone() for k, v in method.state_dict().items()}
     found = method.explain(images)
@@ -82,16 +92,16 @@ def test_fit_explain_and_state(name, scenario):
     assert np.array_equal(data.images, before[0]) and np.array_equal(data.masks, before[1])
 
     assert state and all(isinstance(v, torch.Tensor) for v in state.values())
-    other = cls(SETTINGS.fit(name), SETTINGS.explain(name), Context("cpu", 99))
+    other = cls(settings.fit(name), settings.explain(name), Context("cpu", 99))
     other.load_state_dict(state)
     again = other.explain(images)
     assert np.array_equal(found.heatmaps, again.heatmaps)
     assert np.array_equal(found.scores, again.scores)
 
     # the same seed gives the same bits, and an image's map does not depend on its neighbours
-    repeated = trained(name, scenario).explain(images)
+    repeated = trained(name, scenario, settings).explain(images)
     assert np.array_equal(found.heatmaps, repeated.heatmaps)
-    later = cls(SETTINGS.fit(name), SETTINGS.explain(name), Context("cpu", 7))
+    later = cls(settings.fit(name), settings.explain(name), Context("cpu", 7))
     later.load_state_dict(method.state_dict())  # with what explaining the five added to it
     for explainer in (other, later):
         alone = explainer.explain(images[2:3])
