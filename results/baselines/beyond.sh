@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+#
+# results/baselines/beyond.sh [ROW...]          today's detectors beside the paper's methods
+# results/baselines/beyond.sh --list [ROW...]   show the rows and their commands
+#
+# Each row into a baseline beside this script (beyond-<row>-….json, .parquet), which grows as each
+# fit ends. What these files have counts as done. Stop it and start it again as you like. It has
+# the options of evidence.sh, whose environment variables hold here, too; the environment of
+# ./reproduce.sh is the one with anomalib.
+#
+set -euo pipefail
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+
+shared=${AEXAD_SHARED:-../shared}
+export AEXAD_DATA=$shared/data AEXAD_CACHE=${AEXAD_CACHE:-../aexad-evidence/cache}
+export AEXAD_RESULTS=${AEXAD_RESULTS:-../aexad-evidence/beyond} AEXAD_EXTRAS=anomalib
+read -ra more <<<"${EVIDENCE_OPTIONS:-}"
+read -ra run <<<"${EVIDENCE_COMMAND:-./reproduce.sh}"
+
+list=
+[[ ${1:-} != --list ]] || { list=1; shift; }
+for word in "$@"; do
+    [[ $word =~ ^[12]$ ]] && continue
+    echo "beyond.sh: no row '$word'; see --list" >&2
+    exit 2
+done
+wanted=" $* "
+failed=0
+
+# What is at hand of ResNet-50 is its stem to layer2. SuperSimpleNet has layer2 alone: it doubles
+# the side of its first layer, so that its maps are as large as those of the others' layer1.
+network=resnet50.tv_in1k
+conditions=(--protocol brief
+    --set padim.backbone=$network --set padim.layers=layer1,layer2 --set padim.n_features=100
+    --set patchcore.backbone=$network --set patchcore.layers=layer1,layer2
+    --set supersimplenet.backbone=$network --set supersimplenet.layers=layer2
+    --set bgad.backbone=efficientnet_lite0 --set fcdd.net=vgg16
+    --weights "$shared/weights" --threads 1 --jobs 1)
+
+# row NUMBER NAME NOTE TABLE OPTION...: one command, if its row is asked for.
+row() {
+    local number=$1 name=$2 note=$3 status=0
+    shift 3
+    [[ $wanted == "  " || $wanted == *" $number "* ]] || return 0
+    local file
+    file=${EVIDENCE_FOLDER:-results/baselines}/beyond-$(printf '%02d' "$number")-$name.json
+    local command=("${run[@]}" "$@" "${conditions[@]}" ${more[@]+"${more[@]}"}
+        --unless-saved --save-baseline "$file" --note "$note $images")
+    if [[ -n $list ]]; then
+        printf '%s. %s\n   ' "$number" "$note"
+        printf ' %q' "${command[@]}"
+        printf '\n\n'
+        return
+    fi
+    echo "== row $number: $name" >&2
+    nice "${command[@]}" || status=$?
+    ((status < 128)) || exit "$status"  # interrupted
+    ((status == 0)) || failed=1
+}
+
+images="Images: 256-pixel copies. wood/wood is a stand-in for the paper's Wood, other images of its \
+source. mvtec/toothbrush has one of 12 good test images: its detection AUC means nothing."
+brief="Protocol brief, ResNet-50 through layer2 alone: PaDiM with 100 features, PatchCore with a \
+thousandth of the patches, SuperSimpleNet 3 of 300 epochs."
+
+row 1 methods "$brief Other work ran beside it, so that emissions are not to be compared." \
+    table2 --methods padim,patchcore,supersimplenet \
+    --categories mvtec/toothbrush,mvtec/bottle,mvtec/transistor,wood/wood
+
+# Trained once more to be measured alone, so start it when nothing else runs.
+row 2 grams "For emissions: one fit at a time, nothing else running. $brief AE-XAD complete, FCDD \
+30 of 200 epochs with VGG-16 for VGG-11-BN, BGAD 8 of 200 passes with EfficientNet-Lite0 for B6." \
+    table5 --emissions strict --methods ae_xad,fcdd,bgad,padim,patchcore,supersimplenet \
+    --categories mvtec/toothbrush
+
+exit "$failed"
