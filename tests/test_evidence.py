@@ -27,11 +27,20 @@ echo >>calls
 
 @pytest.fixture
 def copy(tmp_path):
+    return caller(tmp_path, "evidence.sh")
+
+
+@pytest.fixture
+def beyond(tmp_path):
+    return caller(tmp_path, "beyond.sh")
+
+
+def caller(tmp_path, name):
     """Calls the script in a repository that has nothing else; returns its exit status and calls."""
     place = tmp_path / "a copy" / "results" / "baselines"
     place.mkdir(parents=True)
-    script, repo = place / "evidence.sh", place.parents[1]
-    shutil.copy2(REPOSITORY / "results" / "baselines" / "evidence.sh", script)
+    script, repo = place / name, place.parents[1]
+    shutil.copy2(REPOSITORY / "results" / "baselines" / name, script)
     (repo / "reproduce.sh").write_text(TOLD)
     (repo / "reproduce.sh").chmod(0o755)
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("AEXAD_", "EVIDENCE_"))}
@@ -81,6 +90,10 @@ def test_a_row_that_is_none_is_refused(copy):
 
 @pytest.fixture
 def asked(copy, tmp_path, monkeypatch):
+    return understood(copy, tmp_path, monkeypatch)
+
+
+def understood(copy, tmp_path, monkeypatch):
     """Row -> requests and cells of its commands, as the command line understands them."""
     for place in ("mvtec/bottle", "mvtec/toothbrush", "mvtec/transistor", "wood"):
         make_category(tmp_path / "shared" / "data" / place)
@@ -129,3 +142,28 @@ def test_commands_of_one_file_have_the_same_settings(asked):
     for parts in asked.values():
         assert len({(r.settings.protocol, r.args.epochs, *r.args.set, r.args.note)
                     for r, _ in parts}) == 1
+
+
+# -- beyond.sh, its sibling --
+
+def test_todays_detectors_under_named_conditions(beyond, tmp_path, monkeypatch):
+    [(_, first)], [(request, alone)] = understood(beyond, tmp_path, monkeypatch).values()
+    todays = ["padim", "patchcore", "supersimplenet"]
+    assert Counter(c.method for c in first) == dict.fromkeys(todays, 4)
+    assert [c.method for c in alone] == ["ae_xad", "fcdd", "bgad", *todays]
+    assert {c.fit.category for c in alone} == {"toothbrush"}
+    assert request.args.emissions == "strict" and request.args.jobs == 1
+    for cell in (c for c in first if c.method in todays):
+        params = cell.fit.params
+        assert params.backbone == "resnet50.tv_in1k" and cell.fit.seed == 40
+        assert set(params.layers.split(",")) <= {"layer1", "layer2"}
+    assert {c.key for c in alone if c.method in todays} <= {c.key for c in first}
+
+
+def test_the_environment_with_anomalib_and_a_store_of_its_own(beyond):
+    status, calls, _ = beyond()
+    assert status == 0 and [call.split()[0] for call in calls] == [
+        "../aexad-evidence/beyond", "../aexad-evidence/beyond/alone"]
+    assert beyond("3")[:2] == (2, [])
+    said = beyond("1", EVIDENCE_COMMAND="printenv AEXAD_EXTRAS")[2]
+    assert said.splitlines()[0] == "anomalib"

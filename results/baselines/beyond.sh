@@ -67,8 +67,10 @@ row 1 methods "$brief Other work ran beside it, so that emissions are not to be 
     table2 --methods padim,patchcore,supersimplenet \
     --categories mvtec/toothbrush,mvtec/bottle,mvtec/transistor,wood/wood
 
-# Trained once more to be measured alone, so start it when nothing else runs.
-row 2 grams "For emissions: one fit at a time, nothing else running. $brief AE-XAD complete, FCDD \
+# Trained once more to be measured alone, so start it when nothing else runs. Here, as in
+# evidence.sh, tables of emissions of <results> find the readings.
+AEXAD_RESULTS=$AEXAD_RESULTS/alone \
+    row 2 grams "For emissions: one fit at a time, nothing else running. $brief AE-XAD complete, FCDD \
 30 of 200 epochs with VGG-16 for VGG-11-BN, BGAD 8 of 200 passes with EfficientNet-Lite0 for B6." \
     table5 --emissions strict --methods ae_xad,fcdd,bgad,padim,patchcore,supersimplenet \
     --categories mvtec/toothbrush
