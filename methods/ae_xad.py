@@ -21,6 +21,7 @@ from aexad.methods.augment import Augmented, augment, draw_batches, draw_weighte
 from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
+from aexad.methods.fused import Masked, Squares
 from aexad.methods.memory import Steps
 from aexad.methods.rows import Pool, Rows
 
@@ -47,22 +48,24 @@ class Decoder(nn.Module):
 
     def reconstruct(self, code: torch.Tensor) -> torch.Tensor:
         """Both branches and what joins them: (B, 64, h, w) -> (B, 3, 8h, 8w)."""
-        b2 = self.blocks(code)
-        x = b2 + self.soft_mask(code) * b2
+        b2, mask = self.blocks(code), self.soft_mask(code)
+        if (b2.requires_grad and b2.dtype == mask.dtype
+                and b2.is_contiguous(memory_format=torch.channels_last)):
+            x = Masked.apply(b2, mask)
+        else:
+            x = b2 + F.interpolate(mask, scale_factor=8, mode="nearest") * b2
         x = self.out(F.selu(self.refine(x)))
-        return {"relu": F.relu, "sigmoid": torch.sigmoid, "none": lambda t: t}[self.p.out_act](x)
+        return {"relu": F.relu_, "sigmoid": torch.sigmoid, "none": lambda t: t}[self.p.out_act](x)
 
     def soft_mask(self, code: torch.Tensor) -> torch.Tensor:
-        """Branch 1. Nearest upsampling copies values, so it commutes with tanh and with the sum:
-        the groups are summed at 28 x 28 and 8 channels are upsampled instead of 64."""
+        """Branch 1, before its nearest upsampling, which copies values and so commutes with tanh
+        and with the sum: (B, 64, h, w) -> (B, 8, h, w), or of one channel."""
         t = torch.tanh(code)
         if self.p.mask == "square_sum":
-            b1 = t.square().sum(dim=1, keepdim=True)
-        elif self.p.mask_layout == "consecutive":
-            b1 = t.unflatten(1, (8, CODE // 8)).sum(dim=2)
-        else:
-            b1 = t.unflatten(1, (CODE // 8, 8)).sum(dim=1)
-        return F.interpolate(b1, scale_factor=8, mode="nearest")
+            return t.square().sum(dim=1, keepdim=True)
+        if self.p.mask_layout == "consecutive":
+            return t.unflatten(1, (8, CODE // 8)).sum(dim=2)
+        return t.unflatten(1, (CODE // 8, 8)).sum(dim=1)
 
 
 def reduction(channels: int, p: AEFit) -> nn.Module:
@@ -152,8 +155,10 @@ class AEXAD(AEXADFacts):
         target = self.transform(x)
         n_anomalous = y.sum(dim=(1, 2, 3), keepdim=True)
         lam = torch.where(n_anomalous > 0, y[0].numel() / n_anomalous.clamp_min(1), 1.0)
-        error = torch.where(y > 0, lam * (target - out).square(), (x - out).square())
-        return (error / self.largest_error(x, target)).sum() / len(x)
+        # whole, as numbers that are spread over the channels while they are read cost more
+        anomalous = (y > 0).expand_as(x).contiguous(memory_format=self.ctx.layout)
+        want, lam = torch.where(anomalous, target, x), torch.where(anomalous, lam, 1.0)
+        return Squares.apply(out, want, lam, self.largest_error(x, target)) / len(x)
 
     def transform(self, x: torch.Tensor) -> torch.Tensor:
         """F of Section 4.1, element-wise."""
@@ -164,7 +169,7 @@ class AEXAD(AEXADFacts):
     @staticmethod
     def largest_error(x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """(F(x) - x)^2, the denominator of Equations 1 and 3, for each element (row 13)."""
-        return (target - x).square().clamp_min(DENOMINATOR_MIN)
+        return (target - x).square_().clamp_min_(DENOMINATOR_MIN)
 
     def fit(self, train: TrainingSet) -> None:
         p = self.p
@@ -350,4 +355,4 @@ class PlainAE(PlainAEFacts, AEXAD):
 
     def loss(self, x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         """Squared error, summed over an image's elements as in Equation 2, batch mean."""
-        return (x - out).square().sum() / len(x)
+        return Squares.apply(out, x, None, None) / len(x)
