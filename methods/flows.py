@@ -63,14 +63,15 @@ class Block(nn.Module):
     def coupling(self, kept: torch.Tensor, codes: torch.Tensor, where: torch.Tensor
                  ) -> torch.Tensor:
         """The subnet of [kept, codes[where]]. Its first layer is the sum of a part for each."""
-        first, relu, last = self.subnet
+        first, _, last = self.subnet
         of_kept, of_code = first.weight.split([self.kept, CONDITION], dim=1)
         # on a GPU the gradient of a gathered product would be a scatter, whose order is not fixed
         if where.shape[0] < codes.shape[0] or where.is_cuda:
             hidden = F.linear(codes.index_select(0, where), of_code, first.bias)
         else:
             hidden = F.linear(codes, of_code, first.bias).index_select(0, where)
-        return last(relu(hidden + F.linear(kept, of_kept)))
+        # written over: fresh memory for maps as large as these costs more than the arithmetic
+        return last(torch.relu_(hidden.add_(F.linear(kept, of_kept))))
 
 
 class Flow(nn.Module):
