@@ -6,10 +6,12 @@ import json
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 import aexad
 from aexad.bench.commands import cli
-from aexad.bench.speed import ae_xad, bgad, case, exported, fcdd, memory, scores, speedups
+from aexad.bench.speed import ae_xad, bgad, case, exported, fcdd, limits, memory, scores, speedups
 from aexad.methods.ae_xad import AEXAD, PlainAE
 from aexad.methods.ae_xad_params import AEFit, AEXADFit
 
@@ -52,6 +54,34 @@ def test_another_loss_is_not_timed():
         case.measure(wrong, rounds=1)
 
 
+def test_the_layers_of_a_step_are_counted_with_their_arithmetic(monkeypatch):
+    monkeypatch.setattr(limits, "least_seconds", lambda work, rounds: 2.0)
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 8, 8)
+    conv, norm, last = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Linear(4, 5)
+
+    def step():
+        maps = torch.relu(norm(conv(x)))
+        for _ in range(2):
+            last(maps.mean(dim=(2, 3))).sum().backward(retain_graph=True)
+
+    found = limits.limits(step)
+    conv_flops = 2 * 2 * 64 * 3 * 4 * 9  # forward; backward of the weights alone: x needs none
+    linear_flops = 2 * 2 * 4 * 5  # forward, and backward of both factors
+    assert found.flops == (1 + 2) * conv_flops + 2 * 3 * linear_flops
+    # convolution 1 + 2, its norm 1 + 2, the linear layer twice 1 + 2, each said to take 2 s
+    assert found.layers == 2 * (3 + 3 + 6)
+    assert found.rate == conv_flops / 2  # too small to say something: the linear layer
+    assert found.arithmetic == found.flops / found.rate
+
+
+def test_attention_is_counted_as_its_products():
+    query = torch.rand(2, 3, 10, 8, requires_grad=True)
+    found = limits.limits(lambda: F.scaled_dot_product_attention(query, query, query)
+                          .sum().backward(), rounds=1)
+    assert found.flops == (2 + 5) * 2 * (2 * 3) * 10 * 10 * 8
+
+
 def test_memory_of_a_training_is_of_its_own_process():
     found = memory.peak("ae_xad", threads=1, n=24, size=64, in_epochs=0.2)
     assert 0.1 < found["start_gib"] < found["peak_gib"] < 4
@@ -72,6 +102,10 @@ def test_the_report_has_every_method_and_fails_where_one_is_slow(monkeypatch, ca
     stored = json.loads(out.read_text())
     assert stored["training"][0]["ratio"] == 0.5 and stored["memory"][0]["peak_gib"] == 6.5
     assert stored["provenance"]["threads"]
+    least = stored["training"][0]["limits"]
+    assert least["ours_s"] > 0 and least["arithmetic_s"] > 0
+    assert least["times_layers"] == pytest.approx(least["ours_s"] / least["layers_s"])
+    assert f"{least['times_layers']:.2f}x" in printed.out
 
 
 def test_an_unknown_method_has_no_benchmark(capsys):

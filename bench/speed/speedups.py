@@ -13,7 +13,8 @@ from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.base.provenance import collect
 from aexad.bench.results.store import write_json
 from aexad.bench.speed import ae_xad, bgad, fcdd, memory, scores
-from aexad.bench.speed.case import measure
+from aexad.bench.speed.case import Case, measure
+from aexad.bench.speed.limits import ROUNDS, least_seconds, limits
 
 CASES = {"ae_xad": ae_xad.cases, "fcdd": fcdd.cases, "bgad": bgad.cases}
 METHODS = ("ae_xad", "ae", "ae_xad_vit", "fcdd", "bgad")
@@ -57,7 +58,8 @@ def _steps(names: Sequence[str]) -> list[dict]:
                           "naive_s": timing.naive, "ours_s": timing.ours,
                           "ratio": timing.naive / timing.ours,
                           "images_per_s": case.images / timing.ours,
-                          "once_s_per_image": timing.once, "shares": timing.shares})
+                          "once_s_per_image": timing.once, "shares": timing.shares,
+                          "limits": _limits(case)})
             rows.append((f"{case.method}: {case.what}", f"{timing.naive:.3f}", f"{timing.ours:.3f}",
                          f"{timing.naive / timing.ours:.1f}x", f"{case.images / timing.ours:.1f}",
                          "" if timing.once is None else f"{timing.once:.3f}"))
@@ -65,6 +67,13 @@ def _steps(names: Sequence[str]) -> list[dict]:
                           "once, s/image"), colalign=("left", *["right"] * 5),
                    disable_numparse=True))
     print("once: the frozen network's features, in place of every step's\n")
+    print(tabulate([(f"{f['method']}: {f['what']}", *_limit_cells(f["limits"])) for f in found],
+                   ("training step", "ours, s", "GFLOP", "best GFLOP/s", "arithmetic, s", "ours",
+                    "layers, s", "ours"), colalign=("left", *["right"] * 7),
+                   disable_numparse=True))
+    print("arithmetic: the step's FLOPs at the best rate of one of its own layers; layers: its "
+          "layers alone,\none by one, forward and backward; ours: as a multiple of each "
+          f"(seconds: the least of {ROUNDS})\n")
     print("where a step's time goes")
     print(tabulate([(f"{f['method']}: {f['what']}", ", ".join(
         f"{name} {share:.0%}" for name, share in f["shares"].items() if share >= 0.005))
@@ -73,6 +82,21 @@ def _steps(names: Sequence[str]) -> list[dict]:
     print(tabulate([(f"{f['method']}: {f['what']}", f["naive_is"]) for f in found],
                    tablefmt="plain"), end="\n\n")
     return found
+
+
+def _limits(case: Case) -> dict[str, float]:
+    least = limits(case.ours)
+    ours = least_seconds(case.ours, ROUNDS)
+    return {"ours_s": ours, "flops": least.flops, "best_flops_per_s": least.rate,
+            "arithmetic_s": least.arithmetic, "layers_s": least.layers,
+            "times_arithmetic": ours / least.arithmetic, "times_layers": ours / least.layers}
+
+
+def _limit_cells(found: dict[str, float]) -> tuple[str, ...]:
+    return (f"{found['ours_s']:.3f}", f"{found['flops'] / 1e9:.1f}",
+            f"{found['best_flops_per_s'] / 1e9:.0f}", f"{found['arithmetic_s']:.3f}",
+            f"{found['times_arithmetic']:.2f}x", f"{found['layers_s']:.3f}",
+            f"{found['times_layers']:.2f}x")
 
 
 def _metrics() -> list[dict]:
