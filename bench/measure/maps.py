@@ -7,7 +7,7 @@ exist once. Source: AE-XAD paper, Section 4.3; where it is silent the docstrings
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -36,24 +36,42 @@ def as_float_map(h: ArrayLike) -> NDArray[np.floating]:
     return h
 
 
-def mean_std(h: ArrayLike) -> tuple[float, float]:
+def mean_std(h: ArrayLike, rows: NDArray[np.int64] | None = None) -> tuple[float, float]:
     """Mean and population standard deviation (ddof 0) of all elements, in float64.
 
-    h: real array of any shape, from one map (H, W) to a whole test set (N, H, W). Works in two
-    passes over blocks, without a float64 copy of everything. Raises ValueError on NaN/inf/empty.
+    h: real array of any shape, from one map (H, W) to a whole test set (N, H, W), which may be
+    mapped from a file; rows: positions along its first axis, of which alone the elements count.
+    Works in two passes over blocks, without a copy of everything. Raises ValueError on
+    NaN/inf/empty.
     """
     h = as_float_map(h)
-    flat = h.reshape(-1)
-    blocks = [flat[i:i + _BLOCK] for i in range(0, flat.size, _BLOCK)]
-    mu = sum(float(b.sum(dtype=np.float64)) for b in blocks) / flat.size
+    flat, each = h.reshape(-1), h.size // len(h) if h.ndim else 1
+    size = h.size if rows is None else each * len(rows)
+    if not size:
+        raise ValueError("empty map")
+
+    def blocks() -> Iterator[NDArray[np.floating]]:
+        """(n,) of _BLOCK elements, the last of fewer: those of `rows` one behind the other."""
+        for i in range(0, size, _BLOCK):
+            if rows is None:
+                yield flat[i:i + _BLOCK]
+            else:
+                first, last = i // each, -(-min(i + _BLOCK, size) // each)
+                some = np.concatenate([flat[r * each:(r + 1) * each] for r in rows[first:last]])
+                yield some[i - first * each:i - first * each + _BLOCK]
+
+    mu, low, high = 0.0, math.inf, -math.inf
+    for b in blocks():
+        mu += float(b.sum(dtype=np.float64))
+        low, high = min(low, float(b.min())), max(high, float(b.max()))
     # Rounding can push the mean of a constant map just outside its range; then every pixel would
     # count as above the threshold.
-    mu = min(max(mu, float(h.min())), float(h.max()))
+    mu = min(max(mu / size, low), high)
     squares = 0.0
-    for b in blocks:
+    for b in blocks():
         d = np.subtract(b, mu, dtype=np.float64)
         squares += float(np.square(d, out=d).sum())
-    return mu, math.sqrt(squares / flat.size)
+    return mu, math.sqrt(squares / size)
 
 
 def thresholds(

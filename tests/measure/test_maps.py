@@ -66,6 +66,16 @@ def test_mean_std_over_several_blocks(monkeypatch):
     assert maps.mean_std(h[:, ::2]) == pytest.approx((x[:, ::2].mean(), x[:, ::2].std()), rel=1e-12)
 
 
+@pytest.mark.parametrize("block", [1, 7, 77, 78, 1000])
+@pytest.mark.parametrize("rows", [[0], [4, 1], [0, 2, 3, 4], [2, 2]])
+def test_mean_std_of_some_rows_is_that_of_their_array(monkeypatch, rows, block):
+    h = np.random.default_rng(1).standard_t(2, (5, 7, 11)).astype(np.float32)
+    monkeypatch.setattr(maps, "_BLOCK", block)
+    assert maps.mean_std(h, np.array(rows)) == maps.mean_std(h[rows])
+    with pytest.raises(ValueError, match="empty"):
+        maps.mean_std(h, np.empty(0, np.int64))
+
+
 @pytest.mark.parametrize(
     "size,low,high",
     [(224, 0.0, 1.0), (224, 0.1, 0.7), (224, 1e-7, 3e5), (224, 0.3, 0.3001),

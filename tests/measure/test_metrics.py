@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -362,6 +363,61 @@ def test_pooled_equals_brute_force(seed, levels):
 def test_aupro_equals_brute_force_with_ties(h, masks):
     assume(masks.any() and not masks.all())
     assert metrics.pooled(h, masks)["aupro"] == pytest.approx(brute_aupro(h, masks), abs=1e-12)
+
+
+@pytest.mark.parametrize("levels", [None, 3, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pooled_is_the_same_in_parts_of_every_size(levels, dtype):
+    h, masks, _ = draw_set(7, n=5, size=12, levels=levels)
+    h[2] = h[1]  # ties across parts
+    masks[0] = True  # a part without a normal pixel
+    whole = metrics.pooled(h.astype(dtype), masks)
+    y, s = masks.ravel(), h.ravel()
+    assert whole["pixel_auroc"] == pytest.approx(roc_auc_score(y, s), abs=1e-12)
+    assert whole["pixel_ap"] == pytest.approx(average_precision_score(y, s), abs=1e-12)
+    for part in (1, 143, 144, 145, 288, 300, 720, 10**9):
+        assert metrics.pooled(h.astype(dtype), masks, part) == whole
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.float32, (4, 3, 4), elements=st.integers(0, 5).map(float)),
+       hnp.arrays(bool, (4, 3, 4)), st.integers(1, 40))
+def test_pooled_in_parts_equals_brute_force_with_ties(h, masks, part):
+    assume(masks.any() and not masks.all())
+    out = metrics.pooled(h, masks, part)
+    y, s = masks.ravel(), h.ravel()
+    assert out["pixel_auroc"] == pytest.approx(roc_auc_score(y, s), abs=1e-12)
+    assert out["pixel_ap"] == pytest.approx(average_precision_score(y, s), abs=1e-12)
+    assert out["aupro"] == pytest.approx(brute_aupro(h, masks), abs=1e-12)
+    assert out == metrics.pooled(h, masks)
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_blocks_change_no_bit(monkeypatch, block):
+    h, masks, labels = draw_set(9, levels=10)
+    whole = metrics.pooled(h, masks), metrics.per_image(h, masks, labels)
+    monkeypatch.setattr(metrics, "_BLOCK", block)
+    assert metrics.pooled(h, masks) == whole[0]
+    pd.testing.assert_frame_equal(metrics.per_image(h, masks, labels), whole[1], check_exact=True)
+
+
+def test_maps_in_a_file_are_measured_without_a_copy_of_them(tmp_path):
+    """15 MB of maps with few anomalous pixels, in parts of 1/30: far less memory than the maps."""
+    rng = np.random.default_rng(3)
+    h = np.memmap(tmp_path / "maps", np.float32, "w+", shape=(300, 112, 112))
+    for one in h:
+        one[:] = rng.random((112, 112))
+    masks = np.zeros(h.shape, bool)
+    masks[::10, :20, :20] = True
+    labels = masks.any(axis=(1, 2)).astype(int)
+    whole = metrics.pooled(np.array(h), masks)
+    tracemalloc.start()
+    try:
+        assert metrics.pooled(h, masks, h.size // 30) == whole
+        metrics.per_image(h, masks, labels, set_normals=False)
+        assert tracemalloc.get_traced_memory()[1] < 0.7 * h.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_aupro_weighs_regions_alike():
