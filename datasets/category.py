@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aexad.bench.base import mapped
 from aexad.bench.base.errors import UserError, say
 from aexad.bench.base.files import neighbour, sweep
 from aexad.bench.base.refusals import refusal
@@ -34,7 +36,8 @@ class Category:
     """All images of a category: images (N, S, S, 3) uint8, masks (N, S, S) bool, with tiles each of
     its own size; ids, kinds ('good' or the defect) and in_train (N,) in the order of
     datasets/folder.py; digest: SHA-256 of all of that. blank (N,) uint8: EMPTY or FULL where the
-    mask of an anomaly is that on disk, whatever the working size, else 0."""
+    mask of an anomaly is that on disk, whatever the working size, else 0. Large arrays are mapped
+    from the cache (bench/base/mapped.py)."""
 
     ids: np.ndarray
     kinds: np.ndarray
@@ -123,13 +126,18 @@ class Library:
                   "in_train": np.array([i.in_train for i in items])}
         if params.tiling:
             return self._decode_large(items, one, arrays, path, params.tiling)
+        n, size, place = len(items), params.size, neighbour(path)
+        images, masks = _room(place, (n, size, size, 3), np.uint8), _room(place, (n, size, size))
+        blank = np.empty(n, np.uint8)
         with ThreadPoolExecutor(self.threads) as pool:
-            images, masks, blank = (np.stack(part) for part in zip(*pool.map(one, items)))
+            for i, found in enumerate(pool.map(one, items)):
+                images[i], masks[i], blank[i] = found
         digest = _digest({**arrays, "images": images, "masks": masks})
         # stored results know the digest without what is blank
         arrays |= {"images": images, "masks": masks, "blank": blank}
         _store(path, {**arrays, "digest": np.array(digest)})
-        return Category(**arrays, digest=digest)
+        stored = _cached(path, None) if images.nbytes > mapped.LARGE else None  # one on the disk
+        return stored or Category(**arrays, digest=digest)
 
     def _decode_large(self, items: list[Item], one: Callable[[Item], large.Decoded],
                       arrays: dict[str, np.ndarray], path: Path, tiling: Tiling) -> Category:
@@ -163,7 +171,7 @@ def _digest(arrays: dict[str, np.ndarray | Ragged]) -> str:
         for array in found if isinstance(found, Ragged) else [found]:
             if isinstance(found, Ragged):
                 digest.update(repr(array.shape).encode())
-            digest.update(array.tobytes())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
 
@@ -257,10 +265,10 @@ def _key(items: list[Item], reading: tuple) -> str:
 def _cached(path: Path, tiling: Tiling | None, only_digest: bool = False
             ) -> Category | str | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if only_digest:
+        if only_digest:
+            with np.load(path, allow_pickle=False) as stored:
                 return str(stored["digest"])
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = mapped.read_npz(path)
         if tiling:
             arrays["images"], arrays["masks"] = large.read(path, arrays.pop("shapes"), tiling)
         return Category(**{**arrays, "digest": str(arrays["digest"])})
@@ -268,6 +276,16 @@ def _cached(path: Path, tiling: Tiling | None, only_digest: bool = False
         return None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # a damaged cache entry is only decoded and written again
+
+
+def _room(place: Path, shape: tuple[int, ...], dtype: type = bool) -> np.ndarray:
+    """An array for what is decoded: a large one in a file beside the cache's, where there is room
+    for one."""
+    if math.prod(shape) > mapped.LARGE:  # a byte each
+        with suppress(OSError):  # the cache says it when it can't be written
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return mapped.new_array(place, shape, dtype)
+    return np.empty(shape, dtype)
 
 
 def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:

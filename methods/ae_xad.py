@@ -23,7 +23,7 @@ from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.fused import Masked, Squares
 from aexad.methods.memory import Steps
-from aexad.methods.rows import Pool, Rows
+from aexad.methods.rows import Pool, Rows, chosen
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
@@ -344,8 +344,8 @@ class PlainAE(PlainAEFacts, AEXAD):
 
     def prepare(self, train: TrainingSet) -> tuple[Augmented, int]:
         normals = train.normals
-        data = Augmented(train.images[normals], train.masks[normals], np.arange(len(normals)),
-                         np.empty(0, np.int64))
+        data = Augmented(chosen(train.images, normals), chosen(train.masks, normals),
+                         np.arange(len(normals)), np.empty(0, np.int64))
         return data, math.ceil(len(normals) / self.p.batch_size)
 
     def draw(self, data: Augmented, steps: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from aexad.methods.ae_xad import AEXAD, CODE, UNSCALED, AutoEncoder, Decoder
 from aexad.methods.ae_xad_vit_params import ViTFacts
 from aexad.methods.augment import Augmented
 from aexad.methods.base import TrainingSet
+from aexad.methods.rows import chosen, joined
 from aexad.methods.vision import timm, torchvision
 from aexad.methods.weights import load_matching
 
@@ -134,8 +135,8 @@ class AEXADViT(ViTFacts, AEXAD):
         n_anomalies = math.floor(batch * self.p.anom_frac + 1e-9)
         drawn = (n, batch - n_anomalies) if n else (len(train.images), batch)
         # a raw copy was a repeated position of one image; now each is an image
-        return (Augmented(np.concatenate([data.images[data.normals], copies]),
-                          np.concatenate([data.masks[data.normals], data.masks[data.anomalies]]),
+        return (Augmented(joined(chosen(data.images, data.normals), copies),
+                          joined(chosen(data.masks, data.normals), data.masks[data.anomalies]),
                           np.arange(n), n + np.arange(len(copies))),
                 math.ceil(drawn[0] / drawn[1]))
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from aexad.bench.base.errors import UserError
 from aexad.methods.base import Room, TrainingSet
+from aexad.methods.rows import Images, joined
 
 _REDRAWS = 20  # tries for a copy whose mask does not vanish before it is pasted as it is
 
@@ -19,12 +20,13 @@ _REDRAWS = 20  # tries for a copy whose mask does not vanish before it is pasted
 class Augmented:
     """A training set after augmentation.
 
-    images: (U, H, W, 3) uint8 and masks: (U, H, W) bool, each distinct image once.
+    images: (U, H, W, 3) uint8 and masks: (U, H, W) bool, each distinct image once; large ones
+    looked up (methods/rows.py).
     normals, anomalies: positions to draw from, int64; raw copies are repeated positions.
     """
 
-    images: np.ndarray
-    masks: np.ndarray
+    images: Images
+    masks: Images
     normals: np.ndarray
     anomalies: np.ndarray
 
@@ -37,25 +39,18 @@ def augment(train: TrainingSet, rng: np.random.Generator, *, n_raw: int, n_paste
     nothing to paste on: raw copies only. room: makes the arrays."""
     if not len(train.normals):
         n_paste = 0
-    pasted = [copy_paste(rng, train.images[i], train.masks[i],
-                         train.images[rng.choice(train.normals)],
-                         rotate=rotate, scale=scale, position=position)
-              for i in train.anomalies for _ in range(n_paste)]
+    sources = np.repeat(train.anomalies, n_paste)
     raw = np.tile(train.anomalies, n_raw)
-    if not pasted:
+    if not len(sources):
         return Augmented(train.images, train.masks, train.normals, raw)
-    images, masks = (_behind(array, part, room) for array, part in
-                     zip((train.images, train.masks), zip(*pasted)))
-    return Augmented(images, masks, train.normals,
-                     np.concatenate([raw, len(train.images) + np.arange(len(pasted))]))
-
-
-def _behind(array: np.ndarray, more: Sequence[np.ndarray], room: Room) -> np.ndarray:
-    made = room((len(array) + len(more), *array.shape[1:]), array.dtype.type)
-    made[:len(array)] = array
-    for i, one in enumerate(more, len(array)):
-        made[i] = one
-    return made
+    images, masks = (room((len(sources), *array.shape[1:]), array.dtype.type)
+                     for array in (train.images, train.masks))
+    for k, i in enumerate(sources):
+        images[k], masks[k] = copy_paste(rng, train.images[i], train.masks[i],
+                                         train.images[rng.choice(train.normals)],
+                                         rotate=rotate, scale=scale, position=position)
+    return Augmented(joined(train.images, images), joined(train.masks, masks), train.normals,
+                     np.concatenate([raw, len(train.images) + np.arange(len(images))]))
 
 
 def copy_paste(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, target: np.ndarray, *,

@@ -41,7 +41,7 @@ import numpy as np
 import torch
 
 from aexad.bench.base.errors import UserError, say
-from aexad.methods.rows import Rows, fits
+from aexad.methods.rows import Images, Rows, fits
 from aexad.methods.weights import Weights
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
@@ -54,11 +54,12 @@ class TrainingSet:
     """Training images of one category.
 
     images: (N, H, W, 3) uint8. masks: (N, H, W) bool, true on anomalous pixels.
-    anomalous: (N,) bool. A normal image has an all-false mask.
+    anomalous: (N,) bool. A normal image has an all-false mask. Of a large set images and masks are
+    looked up (methods/rows.py, Chosen): take rows of them, numpy.asarray copies all.
     """
 
-    images: np.ndarray
-    masks: np.ndarray
+    images: Images
+    masks: Images
     anomalous: np.ndarray
 
     @property
@@ -144,7 +145,7 @@ class Context:
         numbers have their fast kernels for NCHW."""
         return (torch.channels_last if self.device.type == "cpu" else torch.contiguous_format)
 
-    def rows(self, array: np.ndarray) -> Rows:
+    def rows(self, array: Images) -> Rows:
         """Rows of an array, to be gathered on the device."""
         return Rows(array, self.device)
 
@@ -157,7 +158,7 @@ class Context:
         return rows.permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
 
     @torch.no_grad()
-    def extract(self, images: np.ndarray,
+    def extract(self, images: Images,
                 network: Callable[[torch.Tensor], Sequence[torch.Tensor]]) -> list[Rows]:
         """What a frozen network makes of every image, once: for each of its outputs (B, C, h, w)
         rows (N, h, w, C) float32. NHWC: a gathered batch is channels_last without a copy."""
@@ -204,6 +205,6 @@ class Method(Facts, Protocol):
 
     def __init__(self, fit: Any, explain: Any, ctx: Context) -> None: ...
     def fit(self, train: TrainingSet) -> None: ...
-    def explain(self, images: np.ndarray) -> Explanation: ...
+    def explain(self, images: Images) -> Explanation: ...
     def state_dict(self) -> dict[str, torch.Tensor]: ...
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None: ...

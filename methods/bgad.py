@@ -22,7 +22,7 @@ from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
 from aexad.methods.graphs import Graphs
-from aexad.methods.rows import Rows
+from aexad.methods.rows import Images, Rows
 
 BACKBONE = "backbone."  # prefix of its tensors, where they are stored
 ANOMALOUS_SHARE = 1 / 3  # of a batch of sampler=balanced, rounded up: 21 + 11 of 32
@@ -146,7 +146,7 @@ class BGAD(BGADFacts):
                     losses += self.train_on(optimiser, level, batch, rng, epoch, graphs)
             self.ctx.report(index, torch.stack(losses).mean().item())
 
-    def level(self, flow: Flow, features: Rows, masks: np.ndarray) -> Level:
+    def level(self, flow: Flow, features: Rows, masks: Images) -> Level:
         """Of features (U, h, w, C) of images with these masks (U, H, W) bool."""
         shape = features.shape[1:3]
         return Level(features.flatten(3), self.ctx.rows(level_masks(masks, shape)).flatten(3),
@@ -330,10 +330,13 @@ def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
             group["lr"] = lr
 
 
-def level_masks(masks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def level_masks(masks: Images, shape: tuple[int, int]) -> np.ndarray:
     """(U, H, W) bool -> (U, h, w) bool, nearest."""
-    resized = F.interpolate(torch.from_numpy(masks).unsqueeze(1).byte(), shape, mode="nearest")
-    return resized.squeeze(1).bool().numpy()
+    resized = np.empty((len(masks), *shape), bool)
+    for i in range(0, len(masks), EXPLAIN_BATCH):
+        part = torch.from_numpy(masks[i:i + EXPLAIN_BATCH]).unsqueeze(1).byte()
+        resized[i:i + EXPLAIN_BATCH] = F.interpolate(part, shape, mode="nearest").squeeze(1).bool()
+    return resized
 
 
 def upsampled(maps: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

@@ -2,15 +2,80 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from aexad.bench.base import mapped
+
 SHARE = 0.5  # of a GPU's free memory that an array may take; what is larger stays with the CPU
+
+
+class Chosen:
+    """Rows of large arrays, looked up where they lie and not copied: like an array (N, ...) to
+    whoever asks it for rows. Row i is row `at[i]` of the array `which[i]`.
+
+    [int] gives a row, [slice] and [positions (B,)] copies of rows, numpy.asarray a copy of all.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], which: np.ndarray, at: np.ndarray) -> None:
+        self.arrays, self.which, self.at = list(arrays), which, at
+        self.shape: tuple[int, ...] = (len(at), *arrays[0].shape[1:])
+        self.dtype, self.ndim = arrays[0].dtype, len(self.shape)
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __getitem__(self, key: int | slice | np.ndarray) -> np.ndarray:
+        which, at = self.which[key], self.at[key]
+        if np.ndim(at) == 0:
+            row: np.ndarray = self.arrays[which][at]
+            return row
+        rows = np.empty((len(at), *self.shape[1:]), self.dtype)
+        for i, array in enumerate(self.arrays):
+            here = which == i
+            rows[here] = array[at[here]]
+        return rows
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+Images = np.ndarray | Chosen  # rows of images or masks
+
+
+def chosen(array: Any, positions: np.ndarray) -> Any:
+    """array[positions], copied where that is not LARGE; that of images of mixed sizes, which are
+    looked up in any case. positions: (N,) int64."""
+    if not isinstance(array, Images):
+        return array[positions]
+    if array.nbytes // max(len(array), 1) * len(positions) <= mapped.LARGE:
+        return array[positions]
+    if isinstance(array, Chosen):
+        return Chosen(array.arrays, array.which[positions], array.at[positions])
+    return Chosen([array], np.zeros(len(positions), np.int8), positions)
+
+
+def joined(*parts: Images) -> Images:
+    """The rows of `parts` one behind the other, copied where they are not LARGE together."""
+    if sum(part.nbytes for part in parts) <= mapped.LARGE:
+        return np.concatenate([np.asarray(part) for part in parts])
+    arrays: list[np.ndarray] = []
+    which, at = [], []
+    for part in parts:
+        known = part if isinstance(part, Chosen) else Chosen(
+            [part], np.zeros(len(part), np.int8), np.arange(len(part)))
+        which.append(known.which + len(arrays))
+        at.append(known.at)
+        arrays += known.arrays
+    return Chosen(arrays, np.concatenate(which), np.concatenate(at))
 
 
 class Rows:
@@ -21,13 +86,13 @@ class Rows:
     `ahead` meanwhile, by a thread.
     """
 
-    def __init__(self, array: np.ndarray | torch.Tensor, device: str | torch.device = "cpu",
+    def __init__(self, array: Images | torch.Tensor, device: str | torch.device = "cpu",
                  resident: bool | None = None) -> None:
         """`resident`: whether it lies on the GPU; None: where it fits."""
         self.device = torch.device(device)
-        if isinstance(array, np.ndarray) and self.device.type != "cpu" and (
+        if not isinstance(array, torch.Tensor) and self.device.type != "cpu" and (
                 resident if resident is not None else fits(array.nbytes, self.device)):
-            array = torch.from_numpy(array).to(self.device)
+            array = torch.from_numpy(np.asarray(array)).to(self.device)
         self.array = array
         self.sent = self.device.type != "cpu" and not self.resident  # a batch at a time
         self._thread: ThreadPoolExecutor | None = None

@@ -273,7 +273,7 @@ def per_image(heatmaps: Maps, masks: Maps, labels: ArrayLike,
     if isinstance(heatmaps, np.ndarray):
         moments = maps.mean_std(heatmaps, which)
     else:
-        some = heatmaps if which is None else [heatmaps[i] for i in which]
+        some = heatmaps if which is None else [heatmaps[i] for i in which.tolist()]
         moments = maps.mean_std(np.concatenate([each.ravel() for each in some]))
     rows = [image_metrics(h, m, moments) for h, m in zip(heatmaps, masks, strict=True)]
     df = pd.DataFrame(rows, columns=list(METRIC_COLUMNS), dtype=np.float64)

@@ -30,6 +30,7 @@ from aexad.datasets.category import Category, Split, split, vanished_note
 from aexad.datasets.folder import GOOD
 from aexad.methods import memory, tiled
 from aexad.methods.base import Context, finite
+from aexad.methods.rows import chosen
 from aexad.methods.weights import Weights
 
 
@@ -176,8 +177,8 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Spl
     if left_out:
         ctx.progress.say(vanished_note(left_out, fit.data.scale, empty))
     anomalous = category.kinds[positions] != GOOD
-    data = tiled.training_set(category.images[positions], category.masks[positions], anomalous,
-                              ctx.array)
+    data = tiled.training_set(chosen(category.images, positions),
+                              chosen(category.masks, positions), anomalous, ctx.array)
     with Meter(options.country, options.shared, ctx.before) as meter:
         ctx.meter = meter
         with memory.said(fit.method, fit.params):
@@ -196,7 +197,7 @@ def train(fit: Fit, method: Any, ctx: RunContext, category: Category, parts: Spl
 def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positions: np.ndarray,
             options: Options) -> None:
     """Explain the test set, compute all metrics and store the cell."""
-    images = category.images[positions]
+    images = chosen(category.images, positions)
     with Meter(options.country, options.shared) as meter:
         with memory.said(cell.method, None):
             explanation = tiled.explain(method, images)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aexad.bench.base import mapped
 from aexad.bench.base.errors import UserError
 from aexad.datasets import folder, suite
 from aexad.datasets.catalog import DATASETS, PAPER, all_categories
@@ -89,6 +90,27 @@ def test_damaged_cache_is_rebuilt(category, tmp_path):
     [entry] = (tmp_path / "cache" / "images").iterdir()
     entry.write_bytes(entry.read_bytes()[:1000])
     assert load(category, tmp_path).digest == first.digest
+
+
+def test_a_large_category_is_the_same_and_mapped_from_the_cache(category, tmp_path, monkeypatch):
+    """Also where its entry was written when it was held in memory, and where none can be."""
+    held = load(category, tmp_path)
+    [entry] = (tmp_path / "cache" / "images").iterdir()
+    content = entry.read_bytes()
+    monkeypatch.setattr(mapped, "LARGE", 1000)
+    of_old_entry = load(category, tmp_path)
+    entry.unlink()
+    decoded = load(category, tmp_path)
+    assert [p.read_bytes() for p in entry.parent.iterdir()] == [content]
+    (tmp_path / "other").write_text("")  # no folder
+    uncached = Library(category.parents[1], tmp_path / "other").load("mvtec", "bottle", SMALL)
+    for other in (of_old_entry, decoded, uncached):
+        assert other.digest == held.digest
+        for name in ("ids", "kinds", "in_train", "images", "masks", "blank"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(held, name), strict=True)
+    assert not isinstance(held.images.base, np.memmap)
+    assert isinstance(of_old_entry.images.base, np.memmap)
+    assert isinstance(decoded.masks.base, np.memmap)
 
 
 # -- splits --

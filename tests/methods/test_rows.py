@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
 
+from aexad.bench.base import mapped
+from aexad.methods.augment import augment
 from aexad.methods.graphs import Graphs
-from aexad.methods.rows import Pool, Rows
+from aexad.methods.rows import Chosen, Pool, Rows, chosen, joined
+
+from conftest import training_set
 
 ARRAY = np.random.default_rng(0).integers(0, 256, (7, 4, 5, 3), dtype=np.uint8)
 BATCHES = [np.array([3, 0, 3]), np.array([6]), np.array([1, 2, 5, 4])]
@@ -64,3 +71,48 @@ def test_elsewhere_than_on_a_gpu_a_step_is_just_done():
         loss = graphs.run("kind", lambda rows: seen.append(rows) or rows.sum(), torch.full((2,), i))
         assert loss == 2 * i
     assert len(seen) == 6
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_chosen_and_joined_rows_are_those_of_copies(data):
+    """Random choices out of random joins, as numpy copies them."""
+    def some(length):
+        places = st.lists(st.integers(0, length - 1), min_size=1, max_size=9)
+        return np.array(data.draw(places), np.int64)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mapped, "LARGE", 0)
+        first, second, third = some(7), some(7), some(9)
+        lazy = joined(chosen(ARRAY, first), ARRAY[second], chosen(ARRAY, second))
+        copy = np.concatenate([ARRAY[first], ARRAY[second], ARRAY[second]])
+        third = third % len(copy)
+        for found, whole in ((lazy, copy), (chosen(lazy, third), copy[third])):
+            assert isinstance(found, Chosen) and len(found) == len(whole)
+            assert (found.shape, found.dtype, found.nbytes) == (
+                whole.shape, whole.dtype, whole.nbytes)
+            at = some(len(whole))
+            for key in (at, at[0], int(at[0]), slice(1, 4), slice(None, None, 2)):
+                np.testing.assert_array_equal(found[key], whole[key], strict=True)
+            np.testing.assert_array_equal(np.asarray(found), whole, strict=True)
+            assert np.array_equal(Rows(found)[at], whole[at])
+
+
+def test_small_ones_are_copied():
+    assert isinstance(chosen(ARRAY, np.array([1, 2])), np.ndarray)
+    assert isinstance(joined(ARRAY, ARRAY), np.ndarray)
+
+
+@pytest.mark.parametrize("n_paste", [0, 3])
+def test_an_augmented_set_that_is_looked_up_is_the_same(monkeypatch, n_paste):
+    train = training_set()
+    drawn = {"n_raw": 2, "n_paste": n_paste, "rotate": 45, "scale": (0.8, 1.2),
+             "position": "uniform"}
+    copied = augment(train, np.random.default_rng(5), **drawn)
+    monkeypatch.setattr(mapped, "LARGE", 0)
+    order = np.arange(len(train.images))
+    large = replace(train, images=chosen(train.images, order), masks=chosen(train.masks, order))
+    looked_up = augment(large, np.random.default_rng(5), **drawn)
+    assert isinstance(looked_up.images, Chosen) and isinstance(looked_up.masks, Chosen)
+    for name in ("images", "masks", "normals", "anomalies"):
+        np.testing.assert_array_equal(np.asarray(getattr(looked_up, name)), getattr(copied, name))
