@@ -18,12 +18,12 @@ from aexad.bench.measure import maps
 from aexad.methods.ae_xad_graph import AEXADGraph
 from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFacts, AEXADFit, PlainAEFacts
 from aexad.methods.augment import Augmented, augment, draw_batches, draw_weighted
-from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from aexad.methods.base import EXPLAIN_BATCH, Computed, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.fused import Masked, Squares
 from aexad.methods.memory import Steps
-from aexad.methods.rows import Pool, Rows, chosen
+from aexad.methods.rows import Images, Pool, Rows, chosen
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
@@ -247,10 +247,16 @@ class AEXAD(AEXADFacts):
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.ctx.device.type, torch.bfloat16, enabled=self.p.amp)
 
-    def frozen_features(self, images: np.ndarray) -> Rows:
+    def frozen_features(self, images: Images) -> Rows | Computed:
         """The frozen encoder's output for every image, (U, h, w, channels) float32."""
         self.net.eval()
-        return self.ctx.extract(images, lambda x: [self.net.features(x)])[0]
+        found = self.ctx.features(images, self.frozen, self.p.feature_gb)
+        return found if isinstance(found, Computed) else found[0]
+
+    def frozen(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The frozen encoder's output, in float32 also where training is in mixed precision."""
+        with torch.autocast(self.ctx.device.type, enabled=False):
+            return [self.net.features(x)]
 
     # -- explanation (Section 4.3) --
 

@@ -12,6 +12,10 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.base.params import param
 from aexad.methods.copy_paste_params import CopyPaste
 
+# of the encoders' output at stride 8
+CHANNELS = {"resnet18": 128, "resnet34": 128, "resnet50": 512, "vgg11bn": 512, "vgg16": 512,
+            "efficientnet_lite0": 40}
+
 
 @dataclass(frozen=True)
 class AEFit:
@@ -53,6 +57,14 @@ class AEFit:
                            "beside which weight_decay weighs more (Equation 2; row 15)",
                            choices=("sum", "mean"), before="sum")
     amp: bool = param(False, "mixed precision (bfloat16) in training")
+    feature_gb: float = param(8.0, "most GB that the frozen encoder's output for all training "
+                              "images may take; what takes more is computed in each step, the "
+                              "same up to rounding", low=0.0, before=8.0)
+
+    def stored_bytes(self, size: int) -> int:
+        """Of what a training keeps of each image of size x size pixels beside the image itself."""
+        fixed = self.freeze and self.bn_eval and self.encoder in CHANNELS
+        return 4 * CHANNELS[self.encoder] * (size // 8) ** 2 if fixed else 0
 
 
 @dataclass(frozen=True)

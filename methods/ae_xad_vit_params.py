@@ -8,7 +8,8 @@ from aexad.bench.base.errors import UserError
 from aexad.bench.base.params import param
 from aexad.methods.ae_xad_params import AEExplain, AEXADFit
 
-UNUSED = ("freeze", "bn_eval", "reduce", "reduce_bn")  # fields of AE-XAD without a meaning here
+# fields of AE-XAD without a meaning here
+UNUSED = ("freeze", "bn_eval", "reduce", "reduce_bn", "feature_gb")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from aexad.methods.weights import Weights
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
 Room = Callable[[tuple[int, ...], type], np.ndarray]  # makes an array of a shape and type
+Frozen = Callable[[torch.Tensor], Sequence[torch.Tensor]]  # (B, 3, H, W) -> several (B, C, h, w)
 IN_MEMORY = 2 * 1024**3  # bytes of a method's arrays together; what goes beyond is memory-mapped
 
 
@@ -157,9 +158,17 @@ class Context:
         """(B, h, w, C) -> (B, C, h, w), in the layout; nothing is copied for channels_last."""
         return rows.permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
 
+    def features(self, images: Images, network: Frozen, most_gb: float) -> list[Rows] | Computed:
+        """As `extract`; where that would take more than `most_gb` GB, it is computed when it is
+        asked for, each time."""
+        with torch.no_grad():
+            size = sum(out.numel() for out in network(self.tensor(images[:1]))) * 4 * len(images)
+        if size <= most_gb * 1e9:
+            return self.extract(images, network)
+        return Computed(self, images, network)
+
     @torch.no_grad()
-    def extract(self, images: Images,
-                network: Callable[[torch.Tensor], Sequence[torch.Tensor]]) -> list[Rows]:
+    def extract(self, images: Images, network: Frozen) -> list[Rows]:
         """What a frozen network makes of every image, once: for each of its outputs (B, C, h, w)
         rows (N, h, w, C) float32. NHWC: a gathered batch is channels_last without a copy."""
         stored = [self._room((len(images), *out.permute(0, 2, 3, 1).shape[1:]))
@@ -190,6 +199,28 @@ class Context:
             last = f", last good loss {self.losses[-1]:.6g}" if self.losses else ""
             raise TrainingDiverged(f"loss is {loss} in epoch {epoch + 1}{last}")
         self.losses.append(float(loss))
+
+
+class Computed:
+    """What a frozen network makes of images, computed for the rows that are asked for: nothing of
+    it is kept. Up to rounding, as a product of matrices may depend on how many rows it has."""
+
+    def __init__(self, ctx: Context, images: Images, network: Frozen) -> None:
+        self.ctx, self.images, self.network = ctx, ctx.rows(images), network
+
+    @torch.no_grad()
+    def __call__(self, positions: np.ndarray) -> list[torch.Tensor]:
+        """For each output of the network the rows at `positions` (B,): (B, h, w, C) float32."""
+        parts = [self.network(self.ctx.tensor(self.images[positions[i:i + EXPLAIN_BATCH]]))
+                 for i in range(0, len(positions), EXPLAIN_BATCH)]
+        return [torch.cat(outputs).permute(0, 2, 3, 1) for outputs in zip(*parts)]
+
+    def __getitem__(self, positions: np.ndarray) -> torch.Tensor:
+        """Those of the first output, as Rows gives stored ones."""
+        return self(positions)[0]
+
+    def ahead(self, positions: np.ndarray) -> None:
+        """Nothing is to be gathered."""
 
 
 class Facts(Protocol):

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from aexad.methods.augment import Augmented, augment, draw_batches
-from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, NoGraph, TrainingSet
+from aexad.methods.base import (EXPLAIN_BATCH, Computed, Context, Explanation, NoGraph,
+                                TrainingSet)
 from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
@@ -72,10 +73,12 @@ class Level:
     anomalous: Rows
     codes: torch.Tensor
     flow: Flow
+    kept: bool = True  # for the whole training
 
     @property
     def resident(self) -> bool:
-        return self.vectors.resident and self.anomalous.resident
+        """Whether they stay where the training is, so that steps on them can be recorded."""
+        return self.kept and self.vectors.resident and self.anomalous.resident
 
 
 class BGAD(BGADFacts):
@@ -129,8 +132,9 @@ class BGAD(BGADFacts):
         data = augment(train, np.random.default_rng([self.ctx.seed, 1]), **p.copies(),
                        room=self.ctx.beside(train.images))
         # the augmented set is fixed: each image goes through the frozen network once
-        levels = [self.level(flow, features, data.masks) for flow, features
-                  in zip(self.flows, self.ctx.extract(data.images, self.features))]
+        features = self.ctx.features(data.images, self.features, p.feature_gb)
+        kept = None if isinstance(features, Computed) else [
+            self.level(flow, rows, data.masks) for flow, rows in zip(self.flows, features)]
         optimiser, graphs = self.optimiser(), Graphs(self.ctx.device)
         for index in self.ctx.epochs(p.epochs, {"flows": self.flows, "optimiser": optimiser}):
             epoch, sub = divmod(index, p.sub_epochs)
@@ -142,15 +146,25 @@ class BGAD(BGADFacts):
             for i, batch in enumerate(batches):
                 lr = learning_rate(p, epoch, (sub + i / len(batches)) / p.sub_epochs)
                 set_rate(optimiser, lr)
+                levels, places = kept, batch
+                if levels is None:
+                    levels, places = self.levels_of(features, data.masks, batch)
                 for level in levels:
-                    losses += self.train_on(optimiser, level, batch, rng, epoch, graphs)
+                    losses += self.train_on(optimiser, level, places, rng, epoch, graphs)
             self.ctx.report(index, torch.stack(losses).mean().item())
 
-    def level(self, flow: Flow, features: Rows, masks: Images) -> Level:
+    def level(self, flow: Flow, features: Rows, masks: Images, kept: bool = True) -> Level:
         """Of features (U, h, w, C) of images with these masks (U, H, W) bool."""
         shape = features.shape[1:3]
         return Level(features.flatten(3), self.ctx.rows(level_masks(masks, shape)).flatten(3),
-                     position_codes(*shape).to(self.ctx.device), flow)
+                     position_codes(*shape).to(self.ctx.device), flow, kept)
+
+    def levels_of(self, features: Computed, masks: Images, batch: np.ndarray
+                  ) -> tuple[list[Level], np.ndarray]:
+        """Those of the images of a batch alone, computed now, and their positions in them."""
+        levels = [self.level(flow, Rows(array, self.ctx.device), masks[batch], kept=False)
+                  for flow, array in zip(self.flows, features(batch))]
+        return levels, np.arange(len(batch))
 
     def optimiser(self) -> torch.optim.Optimizer:
         """Adam. On a GPU its learning rate is a number there, which a recorded step reads."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from aexad.bench.base.params import param
 from aexad.methods.copy_paste_params import CopyPaste
 
+# of the networks' outputs at strides 4, 8 and 16
+CHANNELS = {"efficientnet_b6": (40, 72, 200), "efficientnet_lite0": (24, 40, 112)}
+
 
 @dataclass(frozen=True)
 class BGADFit(CopyPaste):
@@ -45,6 +48,14 @@ class BGADFit(CopyPaste):
     idle_levels: str = param("momentum", "in the step of one level Adam's momentum also moves the "
                              "flows of the others, as with the PyTorch of its code; or they rest",
                              choices=("momentum", "rest"), before="rest")
+    feature_gb: float = param(8.0, "most GB that the frozen network's output for all training "
+                              "images may take; what takes more is computed in each step, the "
+                              "same up to rounding", low=0.0, before=8.0)
+
+    def stored_bytes(self, size: int) -> int:
+        """Of what a training keeps of each image of size x size pixels beside the image itself."""
+        return 4 * sum(channels * (-(-size // stride)) ** 2
+                       for channels, stride in zip(CHANNELS[self.backbone], (4, 8, 16)))
 
     @property
     def epochs(self) -> int:

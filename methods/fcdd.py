@@ -15,13 +15,13 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from aexad.methods.base import EXPLAIN_BATCH, Context, Explanation, TrainingSet
+from aexad.methods.base import EXPLAIN_BATCH, Computed, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.fcdd_params import FROZEN, MINMAX, FCDDExplain, FCDDFacts, FCDDFit
 from aexad.methods.map_graphs import GaussianFilter
 from aexad.methods.receptive import fields, gaussian_matrix
-from aexad.methods.rows import Pool, Rows
+from aexad.methods.rows import Images, Pool, Rows
 
 STORED, CROPPED = 240, 224  # official: crops of 224 from images of 240; any size in proportion
 JITTER = ((0.04, 0.04, 0.04, 0.04), (0.005, 0.0005, 0.0005, 0.0005))  # official, drawn evenly
@@ -228,10 +228,11 @@ class FCDD(FCDDFacts):
         self.net.low = torch.stack([x.amin(dim=(0, 2, 3), keepdim=True) for x in scaled]).amin(0)
         self.net.high = torch.stack([x.amax(dim=(0, 2, 3), keepdim=True) for x in scaled]).amax(0)
 
-    def frozen_features(self, images: np.ndarray) -> Rows:
+    def frozen_features(self, images: Images) -> Rows | Computed:
         """The front's output for every image, (N, h, w, channels) float32."""
         self.net.eval()
-        return self.ctx.extract(images, lambda x: [self.net.features(x)])[0]
+        found = self.ctx.features(images, lambda x: [self.net.features(x)], self.p.feature_gb)
+        return found if isinstance(found, Computed) else found[0]
 
     # -- explanation --
 

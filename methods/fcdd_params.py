@@ -68,6 +68,9 @@ class FCDDFit:
     momentum: float = param(0.9, "momentum of SGD (official)", low=0.0, high=1.0)
     nesterov: bool = param(True, "Nesterov's form of the momentum (official)")
     weight_decay: float = param(1e-4, "SGD's L2 term (official for MVTec, S)", low=0.0)
+    feature_gb: float = param(8.0, "most GB that the frozen front's output for all training images "
+                              "may take, without augment; what takes more is computed in each "
+                              "step, the same up to rounding", low=0.0, before=8.0)
 
 
 @dataclass(frozen=True)

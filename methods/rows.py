@@ -154,7 +154,7 @@ def _sent(positions: np.ndarray | torch.Tensor, device: torch.device) -> torch.T
 @dataclass(frozen=True)
 class Pool:
     """What the batches of a training are drawn from, a row an image: images (U, H, W, 3) uint8,
-    masks (U, H, W) bool and, where it is stored, what a frozen network makes of each image,
+    masks (U, H, W) bool and, where nothing changes it, what a frozen network makes of each image,
     (U, h, w, C) float32."""
 
     images: Rows
