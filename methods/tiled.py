@@ -7,17 +7,21 @@ whole test set before (BGAD), `measure` gets all its maps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from aexad.bench.base import mapped
 from aexad.bench.base.errors import UserError
 from aexad.bench.measure.tiles import Join, Ragged, Tiling
 from aexad.methods.base import EXPLAIN_BATCH, Explanation, Room, TrainingSet
+from aexad.methods.rows import Chosen
 
-Images = np.ndarray | Ragged
+PART = 16 * EXPLAIN_BATCH  # images of a large set that are explained at a time
+Images = np.ndarray | Chosen | Ragged
 Joined = tuple[tuple[np.ndarray, ...], tuple[int, int]]
 """The maps of some images of one size, (N, h, w) each, and that size."""
 
@@ -47,10 +51,13 @@ def training_set(images: Images, masks: Images, anomalous: np.ndarray,
     return TrainingSet(pixels, marked, np.array([tile.any() for tile in marked]))
 
 
-def explain(method: Any, images: Images) -> Explanation:
-    """What the method says of images; of such as are to be cut, `heatmaps` is a list of (H, W)."""
+def explain(method: Any, images: Images, room: Room = np.empty) -> Explanation:
+    """What the method says of images; of such as are to be cut, `heatmaps` is a list of (H, W).
+    room: makes the array of the maps of a large set, which are never all in memory."""
     if not isinstance(images, Ragged):
-        return method.explain(images)
+        size = 4 * math.prod(images.shape[:3])
+        parts = size > mapped.LARGE and hasattr(method, "raw_maps") and hasattr(method, "finish")
+        return in_parts(method, images, room) if parts else method.explain(images)
     found: Iterable[Joined] = joined(method, images, images.tiling)
     if hasattr(method, "measure"):
         found = list(found)
@@ -60,6 +67,24 @@ def explain(method: Any, images: Images) -> Explanation:
         [heatmap for part in parts for heatmap in part.heatmaps],
         np.concatenate([part.scores for part in parts]),
         {name: np.concatenate([part.extras[name] for part in parts]) for name in parts[0].extras})
+
+
+def in_parts(method: Any, images: Chosen | np.ndarray, room: Room) -> Explanation:
+    """`method.explain`, PART images at a time: the same batches, and the same bits. Of a method
+    that measures the test set first all raw maps are kept."""
+    shape = images.shape[1:3]
+    places = [slice(i, i + PART) for i in range(0, len(images), PART)]
+    found: Iterable[Joined] = ((method.raw_maps(images[some]), shape) for some in places)
+    if hasattr(method, "measure"):
+        found = list(found)
+        method.measure(found)
+    heatmaps, parts = room((len(images), *shape), np.float32), []
+    for some, raw in zip(places, found, strict=True):
+        part = method.finish(*raw)
+        heatmaps[some] = part.heatmaps
+        parts.append((part.scores, part.extras))
+    extras = {name: np.concatenate([more[name] for _, more in parts]) for name in parts[0][1]}
+    return Explanation(heatmaps, np.concatenate([scores for scores, _ in parts]), extras)
 
 
 def joined(method: Any, images: Iterable[np.ndarray], tiling: Tiling) -> Iterator[Joined]:

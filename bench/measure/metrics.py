@@ -113,6 +113,7 @@ class Ranks:
         if self.n == 0 or self.pos.size == 0:
             raise ValueError(f"{self.n} negative and {self.pos.size} positive scores")
 
+
 @dataclass(frozen=True)
 class SortedScores:
     """Scores of the two classes, each sorted ascending; make it with `sort_scores`.

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aexad.bench.base import mapped
 from aexad.bench.base.progress import duration
 from aexad.bench.plan.cells import Cell, Fit, by_fit
 from aexad.bench.results.records import pending
 from aexad.bench.results.store import Store
+from aexad.bench.run import disk
 from aexad.bench.run.engines import HERE, Choice
 from aexad.bench.run.job import Options
 from aexad.datasets.category import Library
@@ -43,8 +45,26 @@ def describe(cells: Sequence[Cell], options: Options, choice: Choice = HERE,
     if todo and unknown < len(todo):
         seconds = total / min(choice.jobs or 1, max(1, training))
         lines.append(f"time: about {duration(seconds)}, from stored fits")
-    lines.append(f"disk: about {math.ceil(megabytes)} MB under {options.results}")
+    lines.append(f"disk: about {math.ceil(megabytes)} MB under {options.results}"
+                 + _meanwhile(todo, options, choice.jobs or 1))
     return "\n".join(lines)
+
+
+def _meanwhile(todo: Mapping[Fit, Sequence[Cell]], options: Options, jobs: int) -> str:
+    """What large sets take beside that."""
+    library, store = options.library, options.store
+    needs = sorted((disk.meanwhile(fit, library, bool(store.fit_info(fit))) for fit in todo),
+                   reverse=True)
+    places = {(fit.dataset, fit.category, fit.data): fit for fit in todo if not fit.data.tile}
+    images = [size for fit in places.values()
+              if (size := disk.decoded(fit, library)) > mapped.LARGE]
+    said = [f", and meanwhile up to {math.ceil(sum(needs[:jobs]) / 1e6)} MB of features or maps"
+            ] if any(needs) else []
+    if images:  # written once from a file that is as large
+        most = sum(images) + max(images)
+        said.append(f"; about {math.ceil(sum(images) / 1e6)} MB of decoded images in the cache "
+                    f"{options.cache}, up to {math.ceil(most / 1e6)} MB while they are decoded")
+    return "".join(said)
 
 
 def _rates(store: Store) -> dict[tuple, float]:

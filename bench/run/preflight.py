@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from aexad.bench.base.errors import UserError, one_line
 from aexad.bench.measure.tiles import Ragged
 from aexad.bench.plan.cells import SCENARIOS, Cell, Fit
 from aexad.bench.results import origin
+from aexad.bench.run import disk
 from aexad.bench.run.job import Options
 from aexad.datasets import passed_over
 from aexad.datasets.catalog import DATASETS
@@ -36,6 +38,7 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
             for line in _counts(category, parts, fit, library):
                 print(one_line(line), file=sys.stderr, flush=True)
     stored = {cell: info for cell in cells if (info := store.cell_info(cell))}
+    _check_disk(todo, options)
     used, left_out = _weights(cells, todo, options)
     if todo and not stored and all(fit in left_out for fit in todo):
         raise UserError(left_out[todo[0]])
@@ -46,6 +49,20 @@ def check(cells: Sequence[Cell], todo: Sequence[Fit], options: Options) -> dict[
         origin.check(info, store.cell_dir(cell), digest,
                      used.get((fit.method, fit.params)))
     return left_out
+
+
+def _check_disk(todo: Sequence[Fit], options: Options) -> None:
+    """The features or maps of a large set must have room while they are needed."""
+    for fit in todo:
+        trained = bool(options.store.fit_info(fit))
+        needed = disk.meanwhile(fit, options.library, trained)
+        if not needed or needed <= (free := shutil.disk_usage(options.results).free):
+            continue
+        less = "" if trained or not hasattr(fit.params, "feature_gb") else (
+            f", or give --set {fit.method}.feature_gb=0, which computes features in each step")
+        raise UserError(f"{options.results}: {fit.name} needs about {needed / 1e9:.1f} GB there "
+                        f"while it is made, {free / 1e9:.1f} GB are free; free some or choose "
+                        f"another --results{less}")
 
 
 def _check_tiles(todo: Sequence[Fit]) -> None:

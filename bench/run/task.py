@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from aexad import methods
-from aexad.bench.base import provenance
+from aexad.bench.base import mapped, provenance
 from aexad.bench.base.errors import UserError, first_line
 from aexad.bench.base.files import sweep
 from aexad.bench.base.progress import Progress, duration
@@ -22,14 +23,14 @@ from aexad.bench.plan import own_images
 from aexad.bench.plan.cells import Cell, Fit
 from aexad.bench.results import model, origin
 from aexad.bench.results.measured import measure
-from aexad.bench.results.store import Store
+from aexad.bench.results.store import Store, writing
 from aexad.bench.run import checkpoint
 from aexad.bench.run.claims import Lost
 from aexad.bench.run.job import Job, Options
 from aexad.datasets.category import Category, Split, split, vanished_note
 from aexad.datasets.folder import GOOD
 from aexad.methods import memory, tiled
-from aexad.methods.base import Context, finite
+from aexad.methods.base import Context, Room, finite
 from aexad.methods.rows import chosen
 from aexad.methods.weights import Weights
 
@@ -200,7 +201,7 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
     images = chosen(category.images, positions)
     with Meter(options.country, options.shared) as meter:
         with memory.said(cell.method, None):
-            explanation = tiled.explain(method, images)
+            explanation = tiled.explain(method, images, map_file(ctx.store.cell_dir(cell)))
     _check(explanation, [image.shape[:2] for image in images])
     keep_findings(cell.fit, method, ctx.store)
     table, numbers = measure(explanation.heatmaps, explanation.scores, category, positions,
@@ -215,6 +216,16 @@ def explain(cell: Cell, method: Any, ctx: RunContext, category: Category, positi
                                          methods.entry(cell.method).libraries),
         "data_sha256": category.digest, "weights_sha256": ctx.weights.used,
     }, explanation.heatmaps if options.keep_maps else None)
+
+
+def map_file(folder: Path) -> Room:
+    """Makes the array for the maps of a large test set, in a file that is gone with it."""
+    def room(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        path = folder / "maps.bin"
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            return mapped.new_array(path, shape, dtype)
+    return room
 
 
 def keep_findings(fit: Fit, method: Any, store: Store) -> None:
