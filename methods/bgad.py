@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from aexad.methods.augment import Augmented, augment, draw_batches
-from aexad.methods.base import (EXPLAIN_BATCH, Computed, Context, Explanation, NoGraph,
-                                TrainingSet)
+from aexad.methods.base import EXPLAIN_BATCH, Computed, Context, Explanation, NoGraph, TrainingSet
 from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
