@@ -27,6 +27,7 @@ PREPARED = ("pre_processor", "post_processor", "evaluator", "visualizer")
 SIZE = "working_size"  # in the state, beside the model's tensors
 # How models call the size of their images, where they have to be told.
 SIZES = ("image_size", "input_shape")
+COARSEST = 16  # side of the features, doubled, below which anomalib's Perlin noise fails
 PUBLISHED = 256  # side of anomalib's images, until the working size is known
 
 
@@ -163,6 +164,16 @@ class NamedPatchcore(params.NamedPatchcore, Model):
 
 class NamedSupersimplenet(params.NamedSupersimplenet, Model):
     """SuperSimpleNet (Rolih et al. 2025): segmentation of features, noise on them as anomalies."""
+
+    def fit(self, train: TrainingSet) -> None:
+        """UserError where the features are too coarse for the noise."""
+        extractor = self.net.model.feature_extractor.feature_extractor
+        side = 2 * min(train.images.shape[1:3]) // extractor.reductions[0]
+        if side <= COARSEST:
+            raise UserError(f"supersimplenet: features of {side} x {side} are too coarse for its "
+                            f"noise, which needs more than {COARSEST}; take an earlier layer first "
+                            f"or a larger data.size")
+        super().fit(train)
 
 
 @cache
