@@ -56,7 +56,7 @@ def entry(name: str) -> Entry:
     if name in entries():
         return entries()[name]
     if model := re.fullmatch(r"anomalib:([A-Za-z]\w*)", name, re.ASCII):
-        return _anomalib(f"{model[1]} of anomalib", model[1])
+        return _anomalib(f"{model[1]} of anomalib", f"Model_{model[1]}")
     broken = plug_ins.find()[1]
     if name in broken:
         raise UserError(f"method '{name}': cannot import {broken[name].target} "

@@ -178,13 +178,13 @@ class NamedSupersimplenet(params.NamedSupersimplenet, Model):
 
 @cache
 def _model(name: str) -> type[Model]:
-    return type(name, (params.facts(name), Model), {"__module__": __name__})
+    return type(params.ANY + name, (params.facts(name), Model), {"__module__": __name__})
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    return _model(name)
+    if not name.startswith(params.ANY):
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return _model(name.removeprefix(params.ANY))
 
 
 params.library()  # without anomalib there is no use in going on

@@ -3,7 +3,8 @@
 Three have a name of their own in the registry. Any other is `anomalib:Model`, whose parameters are
 what its constructor takes, with the library's defaults: they are read from anomalib when they are
 first asked for. As attributes of this module they are found by their names, by pickle as well:
-`Dfm` is what is known of Dfm, `DfmFit` its parameters; `NamedPadim` is the registry's padim.
+`Model_Dfm` is what is known of Dfm, `Model_DfmFit` its parameters; `NamedPadim` is the registry's
+padim.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from aexad.bench.base.errors import UserError, nearest
 from aexad.bench.base.params import param
 from aexad.methods import torchvision_cure
 
+ANY = "Model_"  # before the names of anomalib's models, so that they can't be others of ours
 NAMED = ("padim", "patchcore", "supersimplenet")
 SCALARS = (bool, int, float, str)
 # Arguments that are not to be set: parts of anomalib that are of no use here, and what `weights`
@@ -148,15 +150,17 @@ class _FitParams:
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    return parameters(name.removesuffix("Fit")) if name.endswith("Fit") else facts(name)
+    if not name.startswith(ANY):
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    model = name.removeprefix(ANY)
+    return parameters(model.removesuffix("Fit")) if model.endswith("Fit") else facts(model)
 
 
 @cache
 def facts(model: str) -> type[ModelFacts]:
-    return type(model, (ModelFacts,), {"model": model, "fit_params": _FitParams(),
-                                       "__doc__": f"{model} of anomalib.", "__module__": __name__})
+    return type(f"{ANY}{model}", (ModelFacts,), {
+        "model": model, "fit_params": _FitParams(), "__doc__": f"{model} of anomalib.",
+        "__module__": __name__})
 
 
 def library() -> Any:
@@ -201,7 +205,7 @@ def parameters(model: str) -> type:
             convert = _converter(hint, default)
             fields[name] = (name, kind, dataclasses.field(
                 default=field.default, metadata={**field.metadata, "convert": convert}))
-    made = dataclasses.make_dataclass(f"{model}Fit", fields.values(), bases=(TrainedFit,),
+    made = dataclasses.make_dataclass(f"{ANY}{model}Fit", fields.values(), bases=(TrainedFit,),
                                       frozen=True, namespace={"__doc__": f"Arguments of {model}."})
     made.__module__ = __name__
     return made

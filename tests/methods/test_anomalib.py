@@ -193,6 +193,8 @@ def test_arguments_are_as_the_constructor_takes_them():
 @needs_anomalib
 @pytest.mark.parametrize("name, sets, reason", [
     ("anomalib:Dfmm", (), "unknown method 'anomalib:Dfmm'; did you mean 'anomalib:Dfm'?"),
+    ("anomalib:Any", (), "unknown method 'anomalib:Any'"),
+    ("anomalib:parameters", (), "unknown method 'anomalib:parameters'"),
     ("anomalib:Dfm", ("pca_levle=0.9",), "anomalib:Dfm has no field 'pca_levle'; did you mean "
      "'pca_level'?"),
     ("anomalib:Dfm", ("pca_level=much",), "anomalib:Dfm.pca_level=much: expected a number"),
