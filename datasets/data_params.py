@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.params import param
-from aexad.bench.measure.tiles import UNIT, Tiling
+
+if TYPE_CHECKING:  # it imports numpy, and the command line reads these parameters
+    from aexad.bench.measure.tiles import Tiling
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ class DataParams:
             if self.tile_overlap != 0.25:
                 raise UserError(f"data.tile_overlap={self.tile_overlap}: nothing is cut into tiles "
                                 f"without data.tile; give it, or leave this out")
-        elif self.tile < self.size:
+            return
+        from aexad.bench.measure.tiles import UNIT  # numpy, for those who cut
+
+        if self.tile < self.size:
             raise UserError(f"data.tile={self.tile}: smaller than data.size={self.size}, to which "
                             f"a tile is shrunk; raise it, or lower data.size")
         elif self.size % UNIT:
@@ -48,6 +54,8 @@ class DataParams:
     @property
     def tiling(self) -> Tiling | None:
         """How images at their working size are cut."""
+        from aexad.bench.measure.tiles import Tiling  # as above
+
         return None if self.tile is None else Tiling(self.size, self.tile_overlap)
 
     def working(self, width: int, height: int) -> tuple[int, int]:
