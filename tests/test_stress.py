@@ -16,10 +16,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from aexad.bench.base import mapped
 from aexad.bench.base.errors import UserError
 from aexad.bench.commands import cli
 from aexad.bench.results.store import write_json
-from aexad.bench.stress import faults, fuzz, surroundings, targets
+from aexad.bench.stress import faults, fuzz, scale, surroundings, targets
 from aexad.bench.stress.calls import Call, undisturbed
 from aexad.bench.stress.field import Field, Outcome, Untried, changed, finished
 
@@ -225,3 +226,29 @@ def test_the_command_counts_and_repeats(tmp_path, capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "failed: model.json: ZeroDivisionError" in captured.err
     assert "--input" in captured.err and list((tmp_path / "kept").iterdir())
+
+
+def test_sizes_of_the_scale_run_are_read(capsys):
+    assert scale.sizes("1000x224,50000x64") == [(1000, 224), (50000, 64)]
+    for wrong in ("1000", "x", "99x64", "1000x65", "1000x24", "1000x64,"):
+        assert cli.main(["stress", "--scale", wrong]) == 2
+        assert f"--scale {wrong}: expected IMAGESxPIXELS" in capsys.readouterr().err
+    assert cli.main(["stress", "--scale", "--only", "padim"]) == 2
+    assert "--only padim" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_scale_run_measures_what_its_table_names(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(scale, "RESULTS", tmp_path)
+    monkeypatch.setattr(mapped, "LARGE", 0)
+    monkeypatch.setattr(scale, "STEPS", 3)
+    for name in scale.METHODS:
+        found = scale.measure(name, 100, 32, tmp_path)
+        assert len(found) == len(scale.COLUMNS) - 3 and min(found.values()) > 0
+        assert found["disk"] == (3 + 1 + 4) * 100 * 32 * 32 / 1e9  # images, masks, maps
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(scale, "rows", lambda names, asked: [
+        [name, *size, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0] for size in asked for name in names])
+    assert cli.main(["stress", "--scale", "100x32", "--only", "bgad"]) == 0
+    out = capsys.readouterr().out
+    assert "bgad" in out and "100" in out and "fcdd" not in out and "peak memory, GiB" in out

@@ -268,6 +268,10 @@ def _stress(p: argparse.ArgumentParser) -> None:
     p.add_argument("--only", default="", metavar="NAMES", help="comma-separated targets and faults")
     p.add_argument("--keep", type=path, metavar="DIR", help="where inputs that fail are kept "
                    "(default: a temporary folder, which is named)")
+    p.add_argument("--scale", nargs="?", const="1000x224,10000x224,50000x64", metavar="SIZES",
+                   help="nothing of this, but what an image costs in large made-up sets: "
+                   "time, memory and disk (default 1000x224,10000x224,50000x64: images x pixels; "
+                   "--only names methods)")
     p.add_argument("--input", type=path, metavar="FILE", help="take one kept input through the "
                    "target of --only, and stop")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from aexad.bench.base.errors import UserError, nearest
+from aexad.bench.base.errors import UserError, nearest, say
 from aexad.bench.base.progress import duration
 from aexad.bench.commands.request import check_at_least_one
 
@@ -23,6 +23,8 @@ OFTEN = 15  # rounds of SIGKILL for one of each other fault
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.scale:
+        return _scale(args)
     # Imported here, as the readers of everything are: no other command waits for them.
     import torch
 
@@ -49,6 +51,25 @@ def run(args: argparse.Namespace) -> int:
     searches = _search([t.name for t in readers if t.python], args, keep)
     outcomes = _faults([f for f in faults.FAULTS if f in wanted], args, until)
     return _report(counts, searches, outcomes, keep, args)
+
+
+def _scale(args: argparse.Namespace) -> int:
+    """The table of large sets, a row as soon as it is measured."""
+    from aexad.bench.stress import scale
+
+    try:
+        asked = scale.sizes(args.scale)
+    except ValueError as error:
+        raise UserError(f"--scale {args.scale}: expected IMAGESxPIXELS, at least 100 images of a "
+                        f"multiple of 8 pixels, as {scale.SIZES} ({error})") from None
+    if sys.platform != "linux":
+        raise UserError("stress --scale: reads /proc, which only Linux has")
+    made = []
+    for row in scale.rows(_chosen(args.only, scale.METHODS), asked):
+        made.append(row)
+        say(" ".join(map(str, row)))
+    print(tabulate(made, scale.COLUMNS, floatfmt=".2f"))
+    return 0
 
 
 def _chosen(text: str, known: Sequence[str]) -> list[str]:
