@@ -161,18 +161,26 @@ class Context:
     def features(self, images: Images, network: Frozen, most_gb: float) -> list[Rows] | Computed:
         """As `extract`; where that would take more than `most_gb` GB, it is computed when it is
         asked for, each time."""
-        with torch.no_grad():
-            size = sum(out.numel() for out in network(self.tensor(images[:1]))) * 4 * len(images)
-        if size <= most_gb * 1e9:
-            return self.extract(images, network)
+        shapes = self._shapes(images, network)
+        if 4 * sum(map(math.prod, shapes)) <= most_gb * 1e9:
+            return self._extract(images, network, shapes)
         return Computed(self, images, network)
 
-    @torch.no_grad()
     def extract(self, images: Images, network: Frozen) -> list[Rows]:
         """What a frozen network makes of every image, once: for each of its outputs (B, C, h, w)
         rows (N, h, w, C) float32. NHWC: a gathered batch is channels_last without a copy."""
-        stored = [self._room((len(images), *out.permute(0, 2, 3, 1).shape[1:]))
-                  for out in network(self.tensor(images[:1]))]
+        return self._extract(images, network, self._shapes(images, network))
+
+    @torch.no_grad()
+    def _shapes(self, images: Images, network: Frozen) -> list[tuple[int, ...]]:
+        """Of the rows that `extract` makes."""
+        return [(len(images), *out.permute(0, 2, 3, 1).shape[1:])
+                for out in network(self.tensor(images[:1]))]
+
+    @torch.no_grad()
+    def _extract(self, images: Images, network: Frozen, shapes: list[tuple[int, ...]]
+                 ) -> list[Rows]:
+        stored = [self._room(shape) for shape in shapes]
         for i in range(0, len(images), EXPLAIN_BATCH):
             for array, out in zip(stored, network(self.tensor(images[i:i + EXPLAIN_BATCH]))):
                 rows = out.permute(0, 2, 3, 1)
