@@ -171,18 +171,20 @@ class Detector:
         content = as_bytes(method.state_dict())
         models.save(_with_digest(known, content), content, path_of(folder))
 
-    def export(self, file: Place, format: str | None = None) -> None:  # noqa: A002
+    def export(self, file: Place, format: str | None = None,  # noqa: A002
+               image_size: tuple[int, int] | None = None) -> None:
         """Write the whole explanation as one graph that runs without this package: "onnx" or
         "torch" (torch.export's .pt2), by the file's ending where `format` is not given. Input:
         images (N, H, W, 3) uint8; outputs: heatmap, mask and score at the working size, and what
-        the method adds (docs/deploy.md). UserError where the method or an option of it can't be in
-        a graph, or a package is missing."""
+        the method adds (docs/deploy.md). image_size: width and height of the images, for a model
+        that cuts them into tiles; others take any. UserError where the method or an option of it
+        can't be in a graph, or a package is missing."""
         method, known = self._fitted()
         known = _with_digest(known, as_bytes(method.state_dict()))
         with _apart({**self._options, "device": "cpu"}):
             alike = formats.make_method(known, method.state_dict(),
                                         Weights(_path(self._options["weights"])))
-            formats.export(alike, known, path_of(file), format)
+            formats.export(alike, known, path_of(file), format, image_size)
 
     # -- inside --
 

@@ -22,6 +22,7 @@ from aexad.methods.base import EXPLAIN_BATCH, Computed, Context, Explanation, Tr
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.fused import Masked, Squares
+from aexad.methods.map_graphs import ExplainGraph
 from aexad.methods.memory import Steps
 from aexad.methods.rows import Images, Pool, Rows, chosen
 
@@ -328,8 +329,8 @@ class AEXAD(AEXADFacts):
                                   segments=q.segments, min_run=q.min_run, aggregate=q.agg,
                                   rounding=q.k_round, k_min=q.k_min, k_max=q.k_max)
 
-    def graph(self, side: int) -> nn.Module:
-        return AEXADGraph(self.net, self.errors, self.q, side)
+    def graph(self, shape: tuple[int, int]) -> ExplainGraph:
+        return AEXADGraph(self.net, self.errors, self.q, shape)
 
     # -- what training produced --
 

@@ -9,19 +9,18 @@ from torch import nn
 
 from aexad.methods import map_graphs
 from aexad.methods.ae_xad_params import AEExplain
-
-Explained = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]
+from aexad.methods.map_graphs import Explained, ExplainGraph, Shape
 
 
 class ErrorsExplained(nn.Module):
-    """From e and the map that the heatmap is made of, each (N, side, side) float32, to heatmaps of
-    the same shape, scores (N,) float64 and the radius k (N,): `AEXAD.explain`."""
+    """From e and the map that the heatmap is made of, each (N, H, W) float32, shape (H, W), to
+    heatmaps of the same shape, scores (N,) float64 and the radius k (N,): `AEXAD.finish`."""
 
-    def __init__(self, q: AEExplain, side: int) -> None:
+    def __init__(self, q: AEExplain, shape: Shape) -> None:
         super().__init__()
         map_graphs.check(q)
         self.q = q
-        self.smooth = map_graphs.Smooth(q, side) if q.filter else None
+        self.smooth = map_graphs.Smooth(q, shape) if q.filter else None
 
     def forward(self, e: torch.Tensor, errors: torch.Tensor) -> Explained:
         q = self.q
@@ -39,16 +38,19 @@ class ErrorsExplained(nn.Module):
         return heatmaps, scores, {"k": k.long() if whole else k}
 
 
-class AEXADGraph(nn.Module):
-    """Images (N, 3, side, side) in [0, 1] -> as `ErrorsExplained`. errors: what makes of them, with
-    `net`, the two error maps."""
+class AEXADGraph(ExplainGraph):
+    """errors: what makes of images, with `net`, the two error maps."""
 
     def __init__(self, net: nn.Module,
                  errors: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
-                 q: AEExplain, side: int) -> None:
+                 q: AEExplain, shape: Shape) -> None:
         super().__init__()
         self.net, self.errors = net.eval(), errors
-        self.explained = ErrorsExplained(q, side)
+        self.explained = ErrorsExplained(q, shape)
 
-    def forward(self, x: torch.Tensor) -> Explained:
-        return self.explained(*self.errors(x))
+    def raw_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.errors(x)
+
+    def finish(self, *maps: torch.Tensor) -> Explained:
+        explained: Explained = self.explained(*maps)
+        return explained

@@ -14,8 +14,8 @@ A method is a class with
 and, where it can't do everything, a static `skip(scenario) -> str | None`: the reason, shown in the
 table; where something must be known of its numbers, `note(fit) -> str`, which stands below them.
 
-One that can be exported (docs/deploy.md) has `graph(side) -> torch.nn.Module`, whose forward takes
-what `ctx.tensor` gives, (N, 3, side, side) float32, and returns tensors: heatmaps (N, side, side)
+One that can be exported (docs/deploy.md) has `graph((H, W)) -> torch.nn.Module`, whose forward
+takes what `ctx.tensor` gives, (N, 3, H, W) float32, and returns tensors: heatmaps (N, H, W)
 float32, scores (N,) float64 and the extras, by name. It raises NoGraph where an option stands
 against that. One that can explain large images from their tiles (data.tile) has two steps of
 `explain`:
@@ -24,7 +24,8 @@ against that. One that can explain large images from their tiles (data.tile) has
                                    looks beyond a pixel; these are joined
     finish(maps, (H, W)) -> Explanation of images of that size, whose maps these are
 
-and `measure([(maps, (H, W)), ...])`, where `finish` needs something of the whole test set.
+and `measure([(maps, (H, W)), ...])`, where `finish` needs something of the whole test set. To be
+exported with tiles its graph has the two steps, too (methods/map_graphs.py, ExplainGraph).
 Methods know nothing of files, datasets or metrics.
 """
 

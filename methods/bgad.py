@@ -22,6 +22,7 @@ from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
 from aexad.methods.graphs import Graphs
+from aexad.methods.map_graphs import Explained, ExplainGraph
 from aexad.methods.rows import Images, Rows
 
 BACKBONE = "backbone."  # prefix of its tensors, where they are stored
@@ -88,9 +89,10 @@ class BGAD(BGADFacts):
         spec = PYRAMIDS[fit.backbone]
         torch.manual_seed(ctx.seed)
         backbone = build_encoder(fit.backbone, fit.weights == "imagenet", ctx.weights, PYRAMIDS)
+        for name, value in zip(("input_mean", "input_std"), spec.norm):
+            backbone.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
         self.backbone = backbone.eval().requires_grad_(False).to(
             ctx.device, memory_format=ctx.layout)
-        self.norm = [torch.tensor(v, device=ctx.device).view(1, 3, 1, 1) for v in spec.norm]
         torch.manual_seed(ctx.seed)  # the flows' initial weights, whatever the backbone drew
         rng = np.random.default_rng([ctx.seed, 3])
         self.flows = nn.ModuleList(Flow(c, fit.blocks, fit.clamp, rng) for c in spec.channels)
@@ -101,8 +103,7 @@ class BGAD(BGADFacts):
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, 3, H, W) in [0, 1] -> for each level (B, C, h, w)."""
-        mean, std = self.norm
-        return self.backbone((x - mean) / std)
+        return self.backbone((x - self.backbone.input_mean) / self.backbone.input_std)
 
     # -- losses --
 
@@ -284,8 +285,8 @@ class BGAD(BGADFacts):
             heatmaps = self.maxima[-1] - probabilities(levels, self.maxima[:-1], shape)
         return heatmaps, heatmaps.amax(dim=(1, 2)).double()
 
-    def graph(self, side: int) -> nn.Module:
-        return _Graph(self, side)
+    def graph(self, shape: tuple[int, int]) -> ExplainGraph:
+        return _Graph(self, shape)
 
     # -- what training produced --
 
@@ -307,20 +308,22 @@ class BGAD(BGADFacts):
                                     if k != "maxima" and not k.startswith(BACKBONE)})
 
 
-class _Graph(nn.Module):
-    """`BGAD.explain` of images (N, 3, side, side) in [0, 1], all its operations fixed."""
+class _Graph(ExplainGraph):
+    """`BGAD.explain`, all its operations fixed."""
 
-    def __init__(self, method: BGAD, side: int) -> None:
+    def __init__(self, method: BGAD, shape: tuple[int, int]) -> None:
         super().__init__()
         if method.q.score_map == "prob_sum" and method.maxima is None:
             raise NoGraph("score_map=prob_sum: its maps are on the scale of a test set, and this "
                           "model has explained none")
-        self.method, self.shape = method, (side, side)
+        self.method, self.shape = method, shape
         self.backbone, self.flows = method.backbone, method.flows
 
-    def forward(self, x: torch.Tensor
-                ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
-        return *self.method.explained(self.method.densities(x), self.shape), {}
+    def raw_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.method.densities(x))
+
+    def finish(self, *maps: torch.Tensor) -> Explained:
+        return *self.method.explained(list(maps), self.shape), {}
 
 
 def tensors(found: Sequence[np.ndarray]) -> list[torch.Tensor]:

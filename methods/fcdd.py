@@ -19,7 +19,7 @@ from aexad.methods.base import EXPLAIN_BATCH, Computed, Context, Explanation, Tr
 from aexad.methods.batch_norm import accurate
 from aexad.methods.encoders import ENCODERS, build_encoder
 from aexad.methods.fcdd_params import FROZEN, MINMAX, FCDDExplain, FCDDFacts, FCDDFit
-from aexad.methods.map_graphs import GaussianFilter
+from aexad.methods.map_graphs import Explained, ExplainGraph, GaussianFilter
 from aexad.methods.receptive import fields, gaussian_matrix
 from aexad.methods.rows import Images, Pool, Rows
 
@@ -263,8 +263,8 @@ class FCDD(FCDDFacts):
                                                radius=BLUR_RADIUS)
         return Explanation(heatmaps, scores)
 
-    def graph(self, side: int) -> nn.Module:
-        return _Graph(self, side)
+    def graph(self, shape: tuple[int, int]) -> ExplainGraph:
+        return _Graph(self, shape)
 
     # -- what training produced --
 
@@ -282,20 +282,24 @@ class FCDD(FCDDFacts):
         self.net.load_state_dict({**self.net.state_dict(), **state})
 
 
-class _Graph(nn.Module):
-    """`FCDD.explain` of images (N, 3, side, side) in [0, 1], all its operations fixed."""
+class _Graph(ExplainGraph):
+    """`FCDD.explain`, all its operations fixed."""
 
-    def __init__(self, method: FCDD, side: int) -> None:
+    def __init__(self, method: FCDD, shape: tuple[int, int]) -> None:
         super().__init__()
         self.net = method.net.eval()
-        matrix = gaussian_matrix(fields(self.net, side)[-1], side, method.p.gauss_std)
-        self.register_buffer("matrix", matrix, persistent=False)
-        self.blur = GaussianFilter(side, BLUR_RADIUS) if method.q.extra_blur else None
+        for axis, length in zip(("down", "across"), shape):
+            side = -(-length // 8) * 8  # the last unit may reach beyond
+            matrix = gaussian_matrix(fields(self.net, side)[-1], side, method.p.gauss_std)
+            self.register_buffer(axis, matrix[:length], persistent=False)
+        self.blur = GaussianFilter(shape, BLUR_RADIUS) if method.q.extra_blur else None
 
-    def forward(self, x: torch.Tensor
-                ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
-        a = self.net(x)
-        heatmaps, scores = self.matrix @ a @ self.matrix.T, a.double().mean(dim=(1, 2))
+    def raw_maps(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.net(x),)
+
+    def finish(self, *maps: torch.Tensor) -> Explained:
+        [a] = maps
+        heatmaps, scores = self.down @ a @ self.across.T, a.double().mean(dim=(1, 2))
         if self.blur is not None:
             alike = torch.ones_like(scores)
             heatmaps = self.blur(heatmaps, BLUR_SIGMA * alike, BLUR_RADIUS * alike)

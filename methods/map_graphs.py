@@ -13,6 +13,25 @@ from torch import nn
 from aexad.methods.ae_xad_params import AEExplain
 from aexad.methods.base import NoGraph
 
+Shape = tuple[int, int]  # height, width
+Explained = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]
+"""Heatmaps (N, H, W) float32, scores (N,) float64 and a method's extras (N,), by name."""
+
+
+class ExplainGraph(nn.Module):
+    """A method's explanation as fixed operations, in the two steps of methods/base.py."""
+
+    def raw_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of images or tiles (N, 3, H, W) in [0, 1]: (N, h, w) float32 each."""
+        raise NotImplementedError
+
+    def finish(self, *maps: torch.Tensor) -> Explained:
+        """Of images of the size that the graph is for, whose maps these are."""
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> Explained:
+        return self.finish(*self.raw_maps(x))
+
 
 def threshold(h: torch.Tensor, a: float) -> torch.Tensor:
     """mu + a*sigma of each map (N, H, W) -> (N, 1, 1), rounded to the dtype of the map."""
@@ -79,22 +98,16 @@ def check(q: AEExplain) -> None:
 
 
 class GaussianFilter(nn.Module):
-    """`maps.gaussian_filter` of maps (N, side, side) float32, each with a sigma and a radius of its
-    own, of `largest` pixels at most: on each axis a product with a banded matrix, the border's
-    pixels folded back into it. In float64, rounded to float32 after each axis, as scipy does."""
+    """`maps.gaussian_filter` of maps (N, H, W) float32, shape (H, W), each with a sigma and a
+    radius of its own, of `largest` pixels at most: on each axis a product with a banded matrix, the
+    border's pixels folded back into it. In float64, rounded to float32 after each axis, as scipy
+    does."""
 
-    def __init__(self, side: int, largest: int, border: str = "reflect") -> None:
+    def __init__(self, shape: Shape, largest: int, border: str = "reflect") -> None:
         super().__init__()
-        here = torch.arange(side)
-        seen = [here]  # where column j of a map is seen again beyond its border
-        if border == "reflect":
-            turns = math.ceil(largest / (2 * side))
-            seen = [place + 2 * side * turn for turn in range(-turns, turns + 1)
-                    for place in (here, -1 - here)]
-        apart = [(place[None, :] - here[:, None]).abs().clamp_max(largest + 1) for place in seen]
-        near = [d for d in apart if (d <= largest).any()] or apart[:1]
+        self.largest, self.border = largest, border
+        self.height, self.width = shape
         # of weights 0 ... largest + 1, of which the last is 0
-        self.register_buffer("apart", torch.stack(near), persistent=False)
         self.register_buffer("places", torch.arange(largest + 2, dtype=torch.float64),
                              persistent=False)
 
@@ -104,19 +117,47 @@ class GaussianFilter(nn.Module):
         weights = torch.exp(-0.5 / sigma.square()[:, None] * self.places.square())
         weights = torch.where(self.places <= radius[:, None], weights, 0.0)
         weights = weights / (2 * weights.sum(dim=1, keepdim=True) - weights[:, :1])
-        matrix = weights[:, self.apart].sum(dim=1)
-        columns = (matrix @ maps.double()).to(maps.dtype)
-        return (columns.double() @ matrix.transpose(1, 2)).to(maps.dtype)
+        down = self.matrix(weights, self.height)
+        across = down if self.width == self.height else self.matrix(weights, self.width)
+        columns = (down @ maps.double()).to(maps.dtype)
+        return (columns.double() @ across.transpose(1, 2)).to(maps.dtype)
+
+    def matrix(self, weights: torch.Tensor, side: int) -> torch.Tensor:
+        """Of an axis (N, side, side): what each place along it counts at each. Which of the weights
+        that is, is computed here: as numbers in the file it would be a gigabyte for large maps."""
+        here = torch.arange(side)
+        total = torch.zeros((), dtype=weights.dtype)
+        for turn, forwards in self.seen(side):
+            place = (here if forwards else -1 - here) + 2 * side * turn
+            apart = (place[None, :] - here[:, None]).abs().clamp_max(self.largest + 1)
+            total = total + weights[:, apart]
+        return total
+
+    def seen(self, side: int) -> list[tuple[int, bool]]:
+        """Where an axis is seen, itself first, then near enough beyond its border: moved by so many
+        times two sides, forwards or backwards."""
+        if self.border == "zero":
+            return [(0, True)]
+        turns = math.ceil(self.largest / (2 * side))
+        return [(turn, forwards) for turn in range(-turns, turns + 1) for forwards in (True, False)
+                if self.nearest(turn, forwards, side) <= self.largest]
+
+    @staticmethod
+    def nearest(turn: int, forwards: bool, side: int) -> int:
+        """Pixels between the axis and where it is seen, at least."""
+        first = 2 * side * turn - (0 if forwards else side)
+        return max(0, first - (side - 1), -(first + side - 1))
 
 
 class Smooth(nn.Module):
-    """F_k of maps (N, side, side) float32, given the radius of each (N,) float64; 0 is a copy."""
+    """F_k of maps (N, H, W) float32, shape (H, W), given the radius of each (N,) float64; 0 is a
+    copy."""
 
-    def __init__(self, q: AEExplain, side: int) -> None:
+    def __init__(self, q: AEExplain, shape: Shape) -> None:
         super().__init__()
         self.q = q
-        sigma = max(largest_radius(q, side) / q.sigma_div, q.sigma_min)
-        self.filter = GaussianFilter(side, int(q.truncate * sigma + 0.5), q.border)
+        sigma = max(largest_radius(q, min(shape)) / q.sigma_div, q.sigma_min)
+        self.filter = GaussianFilter(shape, int(q.truncate * sigma + 0.5), q.border)
 
     def forward(self, maps: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         q = self.q

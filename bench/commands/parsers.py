@@ -179,6 +179,8 @@ def _export_model(p: argparse.ArgumentParser) -> None:
                         "%(default)s)")
     p.add_argument("--out", type=path, metavar="FILE",
                    help="default: model.onnx or model.pt2 in the model folder")
+    p.add_argument("--image-size", metavar="WxH", help="width and height of the images, as "
+                   "5000x4000: for a model that cuts them into tiles (data.tile)")
     weights_option(p)
 
 

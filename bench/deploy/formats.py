@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.fx import GraphModule
 
 from aexad import methods
 from aexad.bench.base import provenance
 from aexad.bench.base.errors import UserError
-from aexad.bench.deploy.graphs import INPUT, quiet, taken_down, whole
+from aexad.bench.deploy.graphs import INPUT, Size, quiet, taken_down, whole, working_shape
 from aexad.bench.results.model import RULE, Model
 from aexad.bench.results.store import write_file
 from aexad.methods.base import Context
@@ -24,26 +25,29 @@ from aexad.methods.weights import Weights
 
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 METADATA = "metadata.json"  # its name among the extra files of a .pt2
-READING = ("images: (N, H, W, 3) uint8, RGB, 0 to 255, of any size, turned as their EXIF data say; "
-           "of 16-bit grey the highest 8 of data.bits bits. The graph resizes them to {size} x "
-           "{size} pixels as Pillow does ({interp}) and scales them to 0 .. 1; what else the "
+READING = ("images: (N, H, W, 3) uint8, RGB, 0 to 255, {any}, turned as their EXIF data say; "
+           "of 16-bit grey the highest 8 of data.bits bits. The graph resizes them to {width} x "
+           "{height} pixels as Pillow does ({interp}) and scales them to 0 .. 1; what else the "
            "network needs is in it, too")
+TILES = "; it cuts them into {count} tiles of {side} x {side} pixels and joins the tiles' maps"
 OUTPUTS = {
-    "heatmap": "(N, {size}, {size}) float32, higher is more anomalous; enlarge it bilinearly",
-    "mask": "(N, {size}, {size}) bool, " + RULE + ", a = {a}",
+    "heatmap": "(N, {height}, {width}) float32, higher is more anomalous; enlarge it bilinearly",
+    "mask": "(N, {height}, {width}) bool, " + RULE + ", a = {a}",
     "score": "(N,) float64, one an image, higher is more anomalous",
     "k": "(N,) radius of the Gaussian filter, pixels of the working size; 0: not filtered",
 }
 
 
-def export(method: Any, known: Model, path: Path, form: str | None) -> dict[str, str]:
+def export(method: Any, known: Model, path: Path, form: str | None, size: Size | None = None
+           ) -> dict[str, str]:
     """Write the whole explanation of a method on the CPU to `path`. form: of ENDINGS, or by the
-    file's ending. Returns the file's outputs, name -> what it is. UserError where it can't be."""
+    file's ending. size: width and height of the images, where they are cut into tiles. Returns the
+    file's outputs, name -> what it is. UserError where it can't be."""
     form = chosen(path, form)
     if form == "onnx":
         check_packages()
-    program = taken_down(whole(method, known))
-    facts = metadata(known, outputs(program))
+    program = taken_down(whole(method, known, size), size)
+    facts = metadata(known, outputs(program), size)
     content = {"onnx": onnx_bytes, "torch": torch_bytes}[form](program, facts)
     write_file(path, lambda p: p.write_bytes(content))
     said: dict[str, str] = json.loads(facts["outputs"])
@@ -85,9 +89,12 @@ def outputs(program: ExportedProgram) -> list[str]:
 def onnx_bytes(program: ExportedProgram, facts: dict[str, str]) -> bytes:
     """The content of an .onnx file; `facts`: its metadata_props."""
     import onnx_ir
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
 
-    axes = ({0: "images", 1: "height", 2: "width"},)
+    [given] = program.graph_signature.user_inputs
+    [shape] = [node.meta["val"].shape for node in program.graph.nodes if node.name == given]
+    names = ("images", "height", "width")
+    axes = ({i: name for i, name in enumerate(names) if not isinstance(shape[i], int)},)
     with quiet():
         made = torch.onnx.export(program, dynamo=True, verbose=False, external_data=False,
                                  input_names=[INPUT], output_names=outputs(program),
@@ -95,6 +102,7 @@ def onnx_bytes(program: ExportedProgram, facts: dict[str, str]) -> bytes:
         assert made is not None
         model = made.model
         ClearMetadataAndDocStringPass()(model)  # of each node: paths of this machine
+        RemoveUnusedNodesPass()(model)  # a loop has unused numbers, of which ONNX Runtime warns
     model.metadata_props.update(facts)
     model.doc_string = f"{facts['label']}: {facts['input']}"
     model.producer_name, model.producer_version = "aexad-bench", facts["package_version"]
@@ -108,27 +116,37 @@ def onnx_bytes(program: ExportedProgram, facts: dict[str, str]) -> bytes:
 
 def torch_bytes(program: ExportedProgram, facts: dict[str, str]) -> bytes:
     """The content of a .pt2 file; `facts`: in it as METADATA."""
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine
+    for module in program.graph_module.modules():  # a loop's is one within
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # paths of this machine
     content = io.BytesIO()
     with quiet():
         torch.export.save(program, content, extra_files={METADATA: json.dumps(facts, indent=1)})
     return content.getvalue()
 
 
-def metadata(known: Model, names: list[str]) -> dict[str, str]:
-    """What the file says of itself; what has parts is JSON."""
-    size = known.data.size
-    said = {name: OUTPUTS.get(name, "(N,)").format(size=size, a=known.a) for name in names}
+def metadata(known: Model, names: list[str], size: Size | None = None) -> dict[str, str]:
+    """What the file says of itself; what has parts is JSON. size: as for `export`."""
+    data = known.data
+    height, width = shape = working_shape(known, size)
+    said = {name: OUTPUTS.get(name, "(N,)").format(height=height, width=width, a=known.a)
+            for name in names}
+    reading, tiles = READING, {}
+    if data.tiling and size:
+        reading += TILES.format(count=data.tiling.count(shape), side=data.size)
+        tiles = {"image_size": "{}x{}".format(*size), "working_size": f"{width}x{height}"}
+    any_size = "of {} x {} pixels".format(*size) if size else "of any size"
     parts: dict[str, Any] = {
-        "fit": asdict(known.fit), "explain": asdict(known.explain), "data": asdict(known.data),
+        "fit": asdict(known.fit), "explain": asdict(known.explain), "data": asdict(data),
         "weights_sha256": known.weights, "trained_on": known.about.get("trained_on")}
     return {
         "method": known.method, "label": methods.entry(known.method).label,
-        "method_version": str(known.version), "size": str(size), "a": str(known.a),
-        "seed": str(known.seed), "resize": known.data.image_interp,
+        "method_version": str(known.version), "size": str(data.size), "a": str(known.a),
+        "seed": str(known.seed), "resize": data.image_interp,
         "channels": "RGB", "scale": "1/255, in the graph",
-        "input": READING.format(size=size, interp=known.data.image_interp),
+        "input": reading.format(any=any_size, width=width, height=height,
+                                interp=data.image_interp),
+        **tiles,
         "model_sha256": known.sha256, "package_version": version("aexad-bench"),
         "written_by": provenance.commit(),
         "outputs": json.dumps(said),

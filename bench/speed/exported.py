@@ -7,6 +7,7 @@ import io
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,19 @@ from aexad.bench.results import model
 from aexad.bench.results.store import write_json
 from aexad.bench.run.task import repeatable
 from aexad.bench.speed.case import images, seconds
+from aexad.datasets.data_params import DataParams
 
 BATCHES = (1, 16)
+TILE_OVERLAP = DataParams().tile_overlap  # what it is without tiles
 ROUNDS = 5
 Way = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def main(folder: Path, weights: Path | None, threads: int, out: Path | None = None) -> int:
-    """Print what was measured."""
+    """Print what was measured; of a model that cuts images into tiles, on images of one tile."""
     repeatable("cpu", threads)
     known = model.read(folder)
+    known = replace(known, data=replace(known.data, tile=None, tile_overlap=TILE_OVERLAP))
     with threadpool_limits(threads):
         ways = _ways(folder, known, weights, threads)
         rows = [row for batch in BATCHES for row in _measure(ways, known.data.size, batch)]

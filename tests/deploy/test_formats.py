@@ -144,7 +144,7 @@ class _Errors(torch.nn.Module):
 
     def __init__(self, q: AEExplain, side: int) -> None:
         super().__init__()
-        self.explained = ErrorsExplained(q, side)
+        self.explained = ErrorsExplained(q, (side, side))
 
     def forward(self, errors: torch.Tensor) -> dict[str, torch.Tensor]:
         heatmaps, scores, extras = self.explained(errors / 2, errors)

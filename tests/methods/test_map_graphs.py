@@ -41,7 +41,7 @@ def agree(h: np.ndarray, q: AEExplain) -> np.ndarray:
     expected = np.array([radius_here(m, q) for m in h])
     found = map_graphs.filter_radius(torch.from_numpy(h), q)
     assert np.array_equal(found.numpy(), expected)
-    smoothed = map_graphs.Smooth(q, h.shape[1])(torch.from_numpy(h), found).numpy()
+    smoothed = map_graphs.Smooth(q, h.shape[1:])(torch.from_numpy(h), found).numpy()
     there = [maps.gaussian_filter(m, k, divisor=q.sigma_div, sigma_min=q.sigma_min,
                                   truncate=q.truncate, border=q.border)
              for m, k in zip(h, expected)]
@@ -82,7 +82,7 @@ def test_a_fixed_radius():
         q = AEExplain(k=k)
         found = map_graphs.filter_radius(torch.from_numpy(h), q)
         assert found.tolist() == [k] * 4
-        smoothed = map_graphs.Smooth(q, 24)(torch.from_numpy(h), found).numpy()
+        smoothed = map_graphs.Smooth(q, (24, 24))(torch.from_numpy(h), found).numpy()
         np.testing.assert_allclose(smoothed, [maps.gaussian_filter(m, k) for m in h], rtol=0,
                                    atol=1.2e-7)
 
