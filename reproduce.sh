@@ -309,6 +309,10 @@ export AEXAD_COMMAND=./reproduce.sh
 if [[ ${1:-} == test ]]; then
     shift
     cd -- "$repo"
+    if (($# == 0)); then  # all of them: a file after the other on each of two processes
+        export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+        set -- --numprocesses 2 --dist loadfile
+    fi
     exec "$venv/bin/python" -P -m pytest -c setup.cfg --rootdir "$repo" "$@"
 fi
 (($#)) || set -- --help
