@@ -133,7 +133,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, idle: str, dtype: torch.dtype
     passes = iter(LOOP["batches"])
     monkeypatch.setattr(bgad, "augment", lambda *_, **__: data)
     monkeypatch.setattr(m, "batches", lambda *_: np.array(next(passes)))
-    monkeypatch.setattr(m.ctx, "extract", lambda *_: [Rows(level) for level in features])
+    monkeypatch.setattr(m.ctx, "features", lambda *_: [Rows(level) for level in features])
     monkeypatch.setattr(bgad, "position_codes", lambda h, w: position_codes(h, w).to(dtype))
     monkeypatch.setattr(np.random, "default_rng", lambda words: drawn(80 + words[-1]))
     losses, rates, train_on = [], [], m.train_on

@@ -1,7 +1,7 @@
-"""The tables of docs/beyond.md, from the baselines beside this script:
+"""The tables of docs/beyond.md, from the baselines in results/baselines:
 
-    .venv/bin/python results/baselines/beyond_tables.py [FOLDER_OF_BASELINES]     # prints them
-    .venv/bin/python results/baselines/beyond_tables.py --into docs/beyond.md     # puts them there
+    .venv/bin/python docs/beyond_tables.py [FOLDER_OF_BASELINES]     # prints them
+    .venv/bin/python docs/beyond_tables.py --into docs/beyond.md     # puts them there
 
 Today's detectors beside the paper's methods: means of AUC, F1 and IoU (Table 2), AE-XAD's win rates
 (Table 3), and of what was measured alone grams and T(m) (Tables 5 and 7); seed 40, standard
@@ -33,8 +33,8 @@ ROWS = {"AE-XAD, 200 epochs": ("ae_xad", ["evidence-01-ablation"]),
         "PatchCore": ("patchcore", ["beyond-01-methods"]),
         "SuperSimpleNet": ("supersimplenet", ["beyond-01-methods"])}
 ALONE = "beyond-02-grams"
-HERE = Path(__file__).parent
-BEGIN, END = "<!-- made by results/baselines/beyond_tables.py -->", "<!-- end -->"
+BASELINES = Path(__file__).parents[1] / "results" / "baselines"
+BEGIN, END = "<!-- made by docs/beyond_tables.py -->", "<!-- end -->"
 Found = dict[tuple[str, tuple[str, str]], Evidence]
 
 
@@ -117,8 +117,8 @@ def _table(rows: list[list[str]], headers: list[str]) -> str:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--into", document]:
-            put_into(Path(document), text(HERE))
+            put_into(Path(document), text(BASELINES))
         case [folder]:
             print(text(Path(folder)))
         case _:
-            print(text(HERE))
+            print(text(BASELINES))
