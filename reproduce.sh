@@ -262,7 +262,7 @@ build() {
     # whose links would not follow the mapping of folders in setup.cfg.
     building='installing the project and what it needs (pip)'
     pip_install --constraint "$repo/constraints.txt" \
-        --editable "$repo[test,onnx${AEXAD_EXTRAS:+,$AEXAD_EXTRAS}]"
+        --editable "${repo}[test,onnx${AEXAD_EXTRAS:+,$AEXAD_EXTRAS}]"
 
     building='marking the environment as ready'
     mark_ready "$made_from"
@@ -309,11 +309,15 @@ export AEXAD_COMMAND=./reproduce.sh
 if [[ ${1:-} == test ]]; then
     shift
     cd -- "$repo"
-    if (($# == 0)); then  # all of them: a file after the other on each of two processes
-        export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-        set -- --numprocesses 2 --dist loadfile
-    fi
-    exec "$venv/bin/python" -P -m pytest -c setup.cfg --rootdir "$repo" "$@"
+    pytest=("$venv/bin/python" -P -m pytest -c setup.cfg --rootdir "$repo")
+    (($# == 0)) || exec "${pytest[@]}" "$@"
+    # All of them: a file after the other on each of two processes; then, with nothing beside them,
+    # those that race and kill processes.
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    status=0
+    "${pytest[@]}" --numprocesses 2 --dist loadfile --ignore tests/run || status=$?
+    "${pytest[@]}" tests/run || status=$?
+    exit "$status"
 fi
 (($#)) || set -- --help
 # -P: a directory 'aexad' (or a torch.py) where the caller happens to be is not ours.
