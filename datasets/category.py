@@ -284,7 +284,7 @@ def _room(place: Path, shape: tuple[int, ...], dtype: type = bool) -> np.ndarray
     if math.prod(shape) > mapped.LARGE:  # a byte each
         with suppress(OSError):  # the cache says it when it can't be written
             place.parent.mkdir(parents=True, exist_ok=True)
-            return mapped.new_array(place, shape, dtype)
+            return np.asarray(mapped.new_array(place, shape, dtype))
     return np.empty(shape, dtype)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aexad.bench.base import mapped
 from aexad.bench.base.files import neighbour
 from aexad.bench.measure.tiles import Ragged, Tiling
 
@@ -53,9 +54,5 @@ def read(path: Path, shapes: np.ndarray, tiling: Tiling) -> tuple[Ragged, Ragged
 
 
 def _mapped(path: Path, shapes: Sequence[tuple[int, ...]], kind: type) -> list[np.ndarray]:
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    if path.stat().st_size != ends[-1]:
-        raise ValueError(f"{path}: not of the size that its images have")
     # of a view of a plain array nothing is kept but where it lies
-    whole = np.asarray(np.memmap(path, kind, "r"))
-    return [part.reshape(shape) for part, shape in zip(np.split(whole, ends[:-1]), shapes)]
+    return mapped.apart(np.asarray(np.memmap(path, kind, "r")), shapes)

@@ -41,14 +41,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from aexad.bench.base import mapped
 from aexad.bench.base.errors import UserError, say
+from aexad.bench.base.mapped import IN_MEMORY
 from aexad.methods.rows import Images, Rows, fits
 from aexad.methods.weights import Weights
 
 EXPLAIN_BATCH = 16  # images that go through a network at a time, where no step depends on it
 Room = Callable[[tuple[int, ...], type], np.ndarray]  # makes an array of a shape and type
 Frozen = Callable[[torch.Tensor], Sequence[torch.Tensor]]  # (B, 3, H, W) -> several (B, C, h, w)
-IN_MEMORY = 2 * 1024**3  # bytes of a method's arrays together; what goes beyond is memory-mapped
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,7 @@ class Context:
         say(f"note: {size / 1e9:.1f} GB of what is trained with lie in {self.scratch} meanwhile")
         self._arrays += 1
         path = self.scratch / f"array-{self._arrays}.bin"
-        array = np.memmap(path, dtype, "w+", shape=shape)
-        path.unlink()  # the mapping stays; the file can't be left behind, whatever happens
-        return array
+        return mapped.new_array(path, shape, dtype)
 
     def beside(self, array: np.ndarray) -> Room:
         """What makes arrays as large as this one: in files where it lies in one."""

@@ -7,6 +7,7 @@ import errno
 import math
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 LARGE = 1 << 28  # bytes of an array that is mapped and not held: 1783 images of 224 px
+IN_MEMORY = 2 << 30  # bytes of a method's arrays together; what goes beyond is mapped
 BLOCK = 1 << 22  # bytes read, or bytes of rows in work, at a time
 CANNOT_RESERVE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _LOCAL_HEADER = 30  # bytes before a zip member's name
 
 
-def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
     """An array in a file that nobody else sees, and that is gone with the array, whatever happens.
     OSError where there is no room for it: a page that finds none later would end the process."""
     with open(path, "wb+") as file:
@@ -31,7 +33,16 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[A
             except OSError as error:
                 if error.errno not in CANNOT_RESERVE:  # not every file system can
                     raise
-        return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def apart(flat: NDArray[Any], shapes: Sequence[tuple[int, ...]]) -> list[NDArray[Any]]:
+    """The arrays of these shapes that lie one behind the other in `flat` (n,). ValueError where
+    they are not all that is there."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    if flat.shape != (ends[-1],):
+        raise ValueError(f"{flat.shape}: not of the size that its {len(shapes)} parts have")
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes)]
 
 
 def rows_at_a_time(array: NDArray[Any]) -> int:

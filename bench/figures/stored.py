@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from aexad.bench.base import mapped
 from aexad.bench.base.errors import UserError
 from aexad.bench.base.npy import read_npy
 from aexad.bench.plan.cells import Cell, Fit
@@ -77,9 +77,8 @@ def kept_heatmaps(cell: Cell, options: Options, tested: Tested) -> Sequence[np.n
     try:
         maps = read_npy(path)
         if maps.dtype in (np.float32, np.float64):
-            if len(set(shapes)) > 1 and maps.shape == (sum(map(math.prod, shapes)),):
-                ends = np.cumsum([math.prod(shape) for shape in shapes])
-                return [m.reshape(s) for m, s in zip(np.split(maps, ends[:-1]), shapes)]
+            if len(set(shapes)) > 1 and maps.ndim == 1:
+                return mapped.apart(maps, shapes)
             if [m.shape for m in maps] == shapes:
                 return maps
         reason = f"{maps.dtype} {maps.shape}"

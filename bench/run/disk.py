@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aexad.bench.base import mapped
+from aexad.bench.base.mapped import IN_MEMORY
 from aexad.bench.plan.cells import Fit
 from aexad.datasets.category import Library
-from aexad.datasets.folder import GOOD
-
-IN_MEMORY = 2 * 1024**3  # as in methods/base.py, which imports torch; a test compares them
+from aexad.datasets.folder import GOOD, Item
 
 
 def n_training(fit: Fit, library: Library) -> int:
     """How many images train, about: of anomalies the paper's 3 of each type."""
     items = library.scan(fit.dataset, fit.category)
     n = sum(i.in_train and i.kind == GOOD for i in items) * (fit.scenario == "standard")
-    n += (fit.data.per_type or 3) * len({i.kind for i in items} - {GOOD})
+    n += n_anomalies(fit, items)
     return min(n, fit.data.max_train or n)
+
+
+def n_anomalies(fit: Fit, items: Sequence[Item]) -> int:
+    return (fit.data.per_type or 3) * len({i.kind for i in items} - {GOOD})
 
 
 def meanwhile(fit: Fit, library: Library, trained: bool) -> int:
@@ -26,8 +31,7 @@ def meanwhile(fit: Fit, library: Library, trained: bool) -> int:
     maps = 4 * size ** 2 * sum(not i.in_train for i in items)
     features = 0
     if hasattr(params, "stored_bytes") and not trained and not fit.data.tile:
-        kinds = len({i.kind for i in items} - {GOOD})
-        copies = getattr(params, "n_paste", 0) * (fit.data.per_type or 3) * kinds
+        copies = getattr(params, "n_paste", 0) * n_anomalies(fit, items)
         features = params.stored_bytes(size) * (n_training(fit, library) + copies)
         if features > params.feature_gb * 1e9 or features <= IN_MEMORY:
             features = 0

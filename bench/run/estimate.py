@@ -15,7 +15,6 @@ from aexad.bench.run import disk
 from aexad.bench.run.engines import HERE, Choice
 from aexad.bench.run.job import Options
 from aexad.datasets.category import Library
-from aexad.datasets.folder import GOOD
 from aexad.datasets.images import size_of
 
 _MODEL_MB = {"fcdd": 23.0, "bgad": 11.0, "ae_xad_vit_finetuned": 345.0,
@@ -89,10 +88,7 @@ def _seconds(fit: Fit, library: Library, rates: dict[tuple, float]) -> float | N
     rate = rates.get(_kind(fit.method, vars(fit.params), vars(fit.data)))
     if rate is None:
         return None
-    items = library.scan(fit.dataset, fit.category)
-    n = sum(i.in_train and i.kind == GOOD for i in items) * (fit.scenario == "standard")
-    n += 3 * len({i.kind for i in items} - {GOOD})
-    return rate * min(n, fit.data.max_train or n) * getattr(fit.params, "epochs", 1)
+    return rate * disk.n_training(fit, library) * getattr(fit.params, "epochs", 1)
 
 
 def _megabytes(fit: Fit, cells: int, options: Options) -> float:

@@ -224,7 +224,7 @@ def map_file(folder: Path) -> Room:
         path = folder / "maps.bin"
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
-            return mapped.new_array(path, shape, dtype)
+            return np.asarray(mapped.new_array(path, shape, dtype))
     return room
 
 

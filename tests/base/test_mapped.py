@@ -68,3 +68,13 @@ def test_where_nothing_can_be_reserved_the_array_is_made_all_the_same(tmp_path, 
 
     monkeypatch.setattr(os, "posix_fallocate", unknown)
     assert mapped.new_array(tmp_path / "a", (3,), bool).tolist() == [False] * 3
+
+
+def test_what_lies_one_behind_the_other_is_taken_apart():
+    parts = [np.arange(6).reshape(2, 3), np.arange(4).reshape(1, 2, 2), np.arange(1)]
+    flat = np.concatenate([part.ravel() for part in parts])
+    found = mapped.apart(flat, [part.shape for part in parts])
+    assert all(map(np.array_equal, found, parts)) and found[0].base is not None
+    for wrong in (flat[:-1], np.tile(flat, 2), flat[None]):
+        with pytest.raises(ValueError, match="its 3 parts"):
+            mapped.apart(wrong, [part.shape for part in parts])
