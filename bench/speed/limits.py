@@ -9,7 +9,6 @@ optimiser, copies and Python.
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from aexad.bench.speed.case import seconds
 
 ROUNDS = 5
 RATED = 0.01  # of a step's arithmetic: a layer with less says nothing about the machine's rate
@@ -112,9 +113,9 @@ def limits(step: Callable[[], object], rounds: int = ROUNDS) -> Limits:
     found = [(count, *_flops_and_seconds(layers.alone(key), rounds))
              for key, count in layers.counts.items()]
     total = sum(count * flops for count, flops, _ in found)
-    rate = max(flops / seconds for count, flops, seconds in found
+    rate = max(flops / least for count, flops, least in found
                if count * flops >= RATED * total)
-    return Limits(total, rate, sum(count * seconds for count, _, seconds in found))
+    return Limits(total, rate, sum(count * least for count, _, least in found))
 
 
 @torch.no_grad()
@@ -126,9 +127,4 @@ def _flops_and_seconds(layer: Callable[[], object], rounds: int) -> tuple[int, f
 
 def least_seconds(work: Callable[[], object], rounds: int) -> float:
     """The least of `rounds`: other work on the machine can only add to it."""
-    spent = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        spent.append(time.perf_counter() - began)
-    return min(spent)
+    return min(seconds(work) for _ in range(rounds))

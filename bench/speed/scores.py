@@ -6,7 +6,6 @@ Both sides run in turn in the same process on the same map, and must agree befor
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.metrics import average_precision_score, f1_score, jaccard_score, ro
 from aexad.bench.measure.maps import mean_std, thresholds
 from aexad.bench.measure.metrics import image_metrics, pixel_auc
 from aexad.bench.measure.names import A_VALUES
+from aexad.bench.speed.case import seconds
 
 SIZE = 224
 TOLERANCE = 1e-9
@@ -43,17 +43,11 @@ def sklearn_metrics(heatmap: NDArray[np.float32], mask: NDArray[np.bool_]) -> di
     return row
 
 
-def _seconds(f: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    f()
-    return time.perf_counter() - start
-
-
 def _compare(
     name: str, naive: Callable[[], object], ours: Callable[[], object], repeats: int
 ) -> tuple[str, float, float]:
     # In turn, so that a busy moment of the machine hits both; the best of n is the least noisy.
-    pairs = [(_seconds(naive), _seconds(ours)) for _ in range(repeats)]
+    pairs = [(seconds(naive), seconds(ours)) for _ in range(repeats)]
     return name, min(p[0] for p in pairs), min(p[1] for p in pairs)
 
 
