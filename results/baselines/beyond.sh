@@ -11,21 +11,9 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
-shared=${AEXAD_SHARED:-../shared}
-export AEXAD_DATA=$shared/data AEXAD_CACHE=${AEXAD_CACHE:-../aexad-evidence/cache}
-export AEXAD_RESULTS=${AEXAD_RESULTS:-../aexad-evidence/beyond} AEXAD_EXTRAS=anomalib
-read -ra more <<<"${EVIDENCE_OPTIONS:-}"
-read -ra run <<<"${EVIDENCE_COMMAND:-./reproduce.sh}"
-
-list=
-[[ ${1:-} != --list ]] || { list=1; shift; }
-for word in "$@"; do
-    [[ $word =~ ^[12]$ ]] && continue
-    echo "beyond.sh: no row '$word'; see --list" >&2
-    exit 2
-done
-wanted=" $* "
-failed=0
+export AEXAD_EXTRAS=anomalib
+script=beyond last=2 results=../aexad-evidence/beyond
+. results/baselines/rows.sh
 
 # What is at hand of ResNet-50 is its stem to layer2. SuperSimpleNet has layer2 alone: it doubles
 # the side of its first layer, so that its maps are as large as those of the others' layer1.
@@ -37,29 +25,6 @@ conditions=(--protocol brief
     --set bgad.backbone=efficientnet_lite0 --set fcdd.net=vgg16
     --weights "$shared/weights" --threads 1 --jobs 1)
 
-# row NUMBER NAME NOTE TABLE OPTION...: one command, if its row is asked for.
-row() {
-    local number=$1 name=$2 note=$3 status=0
-    shift 3
-    [[ $wanted == "  " || $wanted == *" $number "* ]] || return 0
-    local file
-    file=${EVIDENCE_FOLDER:-results/baselines}/beyond-$(printf '%02d' "$number")-$name.json
-    local command=("${run[@]}" "$@" "${conditions[@]}" ${more[@]+"${more[@]}"}
-        --unless-saved --save-baseline "$file" --note "$note $images")
-    if [[ -n $list ]]; then
-        printf '%s. %s\n   ' "$number" "$note"
-        printf ' %q' "${command[@]}"
-        printf '\n\n'
-        return
-    fi
-    echo "== row $number: $name" >&2
-    nice "${command[@]}" || status=$?
-    ((status < 128)) || exit "$status"  # interrupted
-    ((status == 0)) || failed=1
-}
-
-images="Images: 256-pixel copies. wood/wood is a stand-in for the paper's Wood, other images of its \
-source. mvtec/toothbrush has one of 12 good test images: its detection AUC means nothing."
 brief="Protocol brief, ResNet-50 through layer2 alone: PaDiM with 100 features, PatchCore with a \
 thousandth of the patches, SuperSimpleNet 3 of 300 epochs."
 
@@ -69,7 +34,7 @@ row 1 methods "$brief Other work ran beside it, so that emissions are not to be 
 
 # Trained once more to be measured alone, so start it when nothing else runs. Here, as in
 # evidence.sh, tables of emissions of <results> find the readings.
-AEXAD_RESULTS=$AEXAD_RESULTS/alone \
+results=$results/alone \
     row 2 grams "For emissions: one fit at a time, nothing else running. $brief AE-XAD complete, FCDD \
 30 of 200 epochs with VGG-16 for VGG-11-BN, BGAD 8 of 200 passes with EfficientNet-Lite0 for B6." \
     table5 --emissions strict --methods ae_xad,fcdd,bgad,padim,patchcore,supersimplenet \

@@ -18,46 +18,11 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
-shared=${AEXAD_SHARED:-../shared}
-results=${AEXAD_RESULTS:-../aexad-evidence/results}
-export AEXAD_DATA=$shared/data AEXAD_CACHE=${AEXAD_CACHE:-../aexad-evidence/cache}
-read -ra more <<<"${EVIDENCE_OPTIONS:-}"
-read -ra run <<<"${EVIDENCE_COMMAND:-./reproduce.sh}"
+script=evidence last=13 results=../aexad-evidence/results
+. results/baselines/rows.sh
+conditions=(--set bgad.backbone=efficientnet_lite0 --set fcdd.net=vgg16
+    --weights "$shared/weights" --threads 1)
 
-list=
-[[ ${1:-} != --list ]] || { list=1; shift; }
-for word in "$@"; do
-    [[ $word =~ ^([1-9]|1[0-3])$ ]] && continue
-    echo "evidence.sh: no row '$word'; see --list" >&2
-    exit 2
-done
-wanted=" $* "
-failed=0
-
-# row NUMBER NAME NOTE TABLE OPTION...: one command, if its row is asked for.
-row() {
-    local number=$1 name=$2 note=$3 status=0
-    shift 3
-    [[ $wanted == "  " || $wanted == *" $number "* ]] || return 0
-    local file
-    file=${EVIDENCE_FOLDER:-results/baselines}/evidence-$(printf '%02d' "$number")-$name.json
-    local command=("${run[@]}" "$@" --set bgad.backbone=efficientnet_lite0
-        --set fcdd.net=vgg16 --weights "$shared/weights" --threads 1
-        ${more[@]+"${more[@]}"} --unless-saved --save-baseline "$file" --note "$note $images")
-    if [[ -n $list ]]; then
-        printf '%s. %s\n   ' "$number" "$note"
-        printf ' %q' "${command[@]}"
-        printf '\n\n'
-        return
-    fi
-    echo "== row $number: $name" >&2
-    AEXAD_RESULTS=$results nice "${command[@]}" || status=$?
-    ((status < 128)) || exit "$status"  # interrupted
-    ((status == 0)) || failed=1
-}
-
-images="Images: 256-pixel copies. wood/wood is a stand-in for the paper's Wood, other images of its \
-source. mvtec/toothbrush has one of 12 good test images: its detection AUC means nothing."
 beside="Two fits at a time, so that emissions are not to be compared."
 brief="Protocol brief: AE-XAD complete, FCDD 30 of 200 epochs with VGG-16 for VGG-11-BN, BGAD 8 of \
 200 passes at 1e-3 with EfficientNet-Lite0 for B6."
