@@ -17,6 +17,17 @@ def run(root: Path, results: Path, *words: str, table: str = "table1") -> int:
     return cli.main([table, "--data-root", str(root), "--results", str(results), *TINY, *words])
 
 
+def own(place: Path, results: Path, *words: str, command: str = "run") -> int:
+    """`run`, or another command, on images of one's own in the folder `place`."""
+    return cli.main([command, "--data", str(place), "--results", str(results), *TINY, *words])
+
+
+def cell_of(results: Path, method: str) -> Path:
+    """The folder of the one cell that a method has of the folder `plates`."""
+    [cell] = (results / "cells/own/plates/standard" / method).iterdir()
+    return cell
+
+
 def csv(results: Path, stem: str = "table1-smoke") -> pd.DataFrame:
     return pd.read_csv(results / "tables" / f"{stem}.csv")
 

@@ -23,19 +23,10 @@ from aexad.bench.run import task
 from aexad.bench.run.job import Job
 
 from conftest import make_category
-from running import TINY, explain, refused
+from running import TINY, cell_of, explain, own, refused
 
 METHODS = ("ae_xad", "fcdd", "bgad")
 ANOMALOUS, TESTED = 4, 7  # of 2 x 5 and 3 normal images; 2 x 3 anomalies train
-
-
-def run(place: Path, results: Path, *words: str, command: str = "run") -> int:
-    return cli.main([command, "--data", str(place), "--results", str(results), *TINY, *words])
-
-
-def cell_of(results: Path, method: str) -> Path:
-    [cell] = (results / "cells/own/plates/standard" / method).iterdir()
-    return cell
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +35,9 @@ def kept(tmp_path_factory):
     test images."""
     root = tmp_path_factory.mktemp("own")
     place = make_category(root / "plates", side=32)
-    assert run(place, root / "results", "--methods", ",".join(METHODS)) == 0
+    assert own(place, root / "results", "--methods", ",".join(METHODS)) == 0
     for name in METHODS:
-        assert run(place, root / "results", "--methods", name, "--out", str(root / name),
+        assert own(place, root / "results", "--methods", name, "--out", str(root / name),
                    command="fit") == 0
     for name in pd.read_parquet(cell_of(root / "results", "ae_xad") / "images.parquet").id:
         copy = root / "tested" / f"{name.removeprefix('test/')}.png"
@@ -93,7 +84,7 @@ def test_run_again_computes_nothing_and_makes_lost_maps_again(kept, tmp_path, mo
     drawn = {p: p.read_bytes() for p in (results / "overlays").rglob("*.png")}
     shutil.rmtree(results / "overlays")
     (cell_of(results, "ae_xad") / "heatmaps.npy").unlink()
-    assert run(kept / "plates", results, "--methods", "ae_xad,fcdd") == 0
+    assert own(kept / "plates", results, "--methods", "ae_xad,fcdd") == 0
     made = list((results / "overlays").rglob("*.png"))
     assert len(made) == 2 * TESTED and all(p.read_bytes() == drawn[p] for p in made)
 
@@ -107,7 +98,7 @@ def test_a_failing_method_is_tried_once_and_the_others_are_shown(kept, tmp_path,
         shutil.rmtree(gone)
     calls = []
     monkeypatch.setattr(task, "train", lambda fit, *rest: calls.append(fit.method) or 1 / 0)
-    assert run(kept / "plates", tmp_path / "r", "--methods", "ae_xad,fcdd") == 1
+    assert own(kept / "plates", tmp_path / "r", "--methods", "ae_xad,fcdd") == 1
     assert calls == ["fcdd"] and "ZeroDivisionError" in capsys.readouterr().err
     assert (tmp_path / "r/figures/gallery-own-plates-smoke.png").exists()
     assert [p.name for p in (tmp_path / "r/overlays").glob("*/*")] == ["ae_xad"]
@@ -130,9 +121,9 @@ def _table():
 
 def test_other_images_of_the_same_name_are_refused(kept, tmp_path, capsys):
     other = make_category(tmp_path / "plates", side=32, normals=7)
-    assert run(other, kept / "results", "--methods", "ae_xad") == 2
+    assert own(other, kept / "results", "--methods", "ae_xad") == 2
     assert "use another --data-name or --results" in refused(capsys)
-    assert run(other, kept / "results", "--methods", "ae_xad", "--data-name", "others",
+    assert own(other, kept / "results", "--methods", "ae_xad", "--data-name", "others",
                "--dry-run") == 0
     assert "own-others-standard-ae_xad" in capsys.readouterr().out
 
@@ -178,7 +169,7 @@ def test_the_same_maps_as_the_run(kept, tmp_path, name):
 
 
 def test_fit_alone_is_the_training_of_the_run(kept, tmp_path):
-    assert run(kept / "plates", tmp_path / "r", "--methods", "ae_xad", "--out",
+    assert own(kept / "plates", tmp_path / "r", "--methods", "ae_xad", "--out",
                str(tmp_path / "m"), command="fit") == 0
     alone, before = (json.loads((p / model.FACTS).read_text()) for p in
                      (tmp_path / "m", kept / "ae_xad"))
@@ -238,7 +229,7 @@ def test_a_folder_of_something_else_is_not_written_over(kept, tmp_path, capsys):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("")
     for out in (tmp_path / "precious", tmp_path / "precious" / "thesis.tex"):
-        assert run(kept / "plates", kept / "results", "--methods", "ae_xad", "--out", str(out),
+        assert own(kept / "plates", kept / "results", "--methods", "ae_xad", "--out", str(out),
                    command="fit") == 2
         assert "--out" in refused(capsys)
     assert [p.name for p in (tmp_path / "precious").iterdir()] == ["thesis.tex"]
@@ -336,7 +327,7 @@ def test_tensors_that_fit_and_give_no_maps_end_in_one_line(kept, tmp_path, capsy
 def test_a_model_whose_fit_is_gone_is_not_written(kept, tmp_path, capsys):
     results = shutil.copytree(kept / "results", tmp_path / "results")
     shutil.rmtree(results / "fits")
-    assert run(kept / "plates", results, "--methods", "ae_xad", "--out", str(tmp_path / "m"),
+    assert own(kept / "plates", results, "--methods", "ae_xad", "--out", str(tmp_path / "m"),
                command="fit") == 2
     assert "no model there" in refused(capsys) and not (tmp_path / "m").exists()
 

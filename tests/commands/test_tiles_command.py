@@ -22,20 +22,14 @@ from aexad.bench.run import task
 from aexad.datasets.images import read_rgb
 
 from conftest import REPOSITORY, make_category
-from running import TINY, explain, refused
+from running import TINY, cell_of, explain, own, refused
 
 METHODS = ("ae_xad", "fcdd", "bgad")
 TILES = ("--set", "data.tile=64")
 
 
 def run(place: Path, results: Path, *words: str, command: str = "run") -> int:
-    return cli.main([command, "--data", str(place), "--results", str(results), *TINY, *TILES,
-                     *words])
-
-
-def cell_of(results: Path, method: str) -> Path:
-    [cell] = (results / "cells/own/plates/standard" / method).iterdir()
-    return cell
+    return own(place, results, *TILES, *words, command=command)
 
 
 @pytest.fixture(scope="module")
