@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,32 @@ def test_a_suspended_owner_finds_its_claim_gone_and_leaves_the_other_alone(tmp_p
         slept.check()
     fresh.check()
     fresh.release()
+
+
+def test_an_owner_that_is_slow_to_release_removes_no_other_s_claim(tmp_path, monkeypatch):
+    """After each file that it removes another comes, works, releases, and comes again."""
+    left_by_a_killed_process(tmp_path / "fit")
+    slow, came, unlink = take(tmp_path / "fit"), [], Path.unlink
+
+    def then_another(path, missing_ok=False):
+        unlink(path, missing_ok)
+        if path.name in ("claim-1", "claim-2") and not came:
+            monkeypatch.setattr(Path, "unlink", unlink)
+            try:
+                take(tmp_path / "fit").release()
+                came.append(take(tmp_path / "fit"))
+            except Held:
+                pass
+            monkeypatch.setattr(Path, "unlink", then_another)
+
+    monkeypatch.setattr(Path, "unlink", then_another)
+    slow.release()
+    [other] = came
+    other.check()
+    with pytest.raises(Held):
+        take(tmp_path / "fit")
+    other.release()
+    assert not os.listdir(tmp_path / "fit")
 
 
 def test_taking_over_what_was_released_meanwhile(tmp_path, monkeypatch):
