@@ -207,8 +207,10 @@ class AEXAD(AEXADFacts):
 
     def rates(self, epoch: int) -> tuple[float, float]:
         """Learning rates of an epoch: of the decoder and of an encoder that is trained."""
-        decay = self.p.lr_gamma ** epoch
-        return self.p.lr * decay, self.p.encoder_lr * decay
+        p = self.p
+        decay = (p.lr_gamma ** epoch if p.schedule == "exponential"
+                 else (1 + math.cos(math.pi * epoch / p.epochs)) / 2)
+        return p.lr * decay, p.encoder_lr * decay
 
     def pool(self, data: Augmented) -> Pool:
         """What batches are drawn from, with the frozen encoder's output where nothing changes it:

@@ -53,6 +53,9 @@ class AEFit:
     weight_decay: float = param(1e-4, "Adam's L2 term (Section 5.1)", low=0.0)
     lr_gamma: float = param(0.985, "factor on the learning rate after each epoch (row 18)",
                             low=0.0, high=1.0)
+    schedule: str = param("exponential", "of the learning rate: lr_gamma after each epoch, or half "
+                          "a cosine down to 0, without lr_gamma (row 18)",
+                          choices=("exponential", "cosine"), before="exponential")
     reduction: str = param("sum", "an image's loss is the sum over its elements, or their mean, "
                            "beside which weight_decay weighs more (Equation 2; row 15)",
                            choices=("sum", "mean"), before="sum")

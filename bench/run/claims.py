@@ -116,8 +116,8 @@ class Claim:
             self.check()
         except (Lost, OSError):
             return
-        # Its own last: as long as that is the highest nobody makes a lower one. Once it is gone those
-        # names may be another's claims.
+        # Its own last: as long as that is the highest nobody makes a lower one. Once it is gone
+        # those names may be another's claims.
         for number, path in sorted(_claims(self.path.parent)):
             if number <= self.number:
                 path.unlink(missing_ok=True)

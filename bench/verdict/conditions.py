@@ -34,7 +34,7 @@ EXPLAINED = (
 
 _PASSES = ("fit.epochs", "fit.meta_epochs", "fit.sub_epochs")
 # What a shorter training changes with its passes, such as how fast the learning rate falls.
-_WITH_PASSES = (*_PASSES, "fit.lr", "fit.lr_gamma", "fit.warm_epochs")
+_WITH_PASSES = (*_PASSES, "fit.lr", "fit.lr_gamma", "fit.schedule", "fit.warm_epochs")
 _NETWORKS = ("fit.encoder", "fit.net", "fit.backbone", "fit.weights")
 _FEWER_IMAGES = ("data.max_train", "data.per_type")
 

@@ -18,7 +18,7 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
-script=evidence last=13 results=../aexad-evidence/results
+script=evidence last=15 results=../aexad-evidence/results
 . results/baselines/rows.sh
 conditions=(--set bgad.backbone=efficientnet_lite0 --set fcdd.net=vgg16
     --weights "$shared/weights" --threads 1)
@@ -68,5 +68,9 @@ row 12 fcdd-seeds "As row 4, more seeds. $beside" \
     table2 --methods fcdd --seeds 41,42 --categories mvtec/toothbrush --jobs 2
 row 13 authors "$aexad Protocol authors: as their later code. $beside" \
     table2 --protocol authors --methods ae_xad --categories mvtec/toothbrush --jobs 2
+row 14 fcdd-complete "As row 4, FCDD complete with VGG-16. $beside" \
+    table2 --methods fcdd --categories mvtec/bottle,mvtec/transistor,wood/wood --jobs 2
+row 15 bgad-wood "As row 6, BGAD complete with EfficientNet-Lite0 for B6. $beside" \
+    table2 --methods bgad --categories wood/wood --jobs 2
 
 exit "$failed"

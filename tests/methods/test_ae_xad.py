@@ -149,7 +149,7 @@ def test_parameters_of_the_authors_reduction():
     {"mask_layout": "strided"}, {"block": "tconv_conv"}, {"tconv_kernel": 2},
     {"out_act": "sigmoid"}, {"out_act": "none"}, {"input_norm": "none"}, {"freeze": False},
     {"bn_eval": False}, {"F": "neg"}, {"position": "jitter"}, {"round": "floor"}, {"amp": True},
-    {"n_paste": 0}, {"steps": 1}], ids=str)
+    {"n_paste": 0}, {"steps": 1}, {"schedule": "cosine"}], ids=str)
 def test_every_option_trains_and_gives_another_result(change):
     data = training_set()
     base, other = method(), method(dataclasses.replace(LIGHT, **change))
@@ -158,6 +158,16 @@ def test_every_option_trains_and_gives_another_result(change):
     a, b = (m.explain(data.images).heatmaps for m in (base, other))
     assert a.shape == b.shape == (7, 32, 32)
     assert np.isfinite(b).all() and not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("schedule, factors", [
+    ("exponential", (1.0, 0.5, 0.25, 0.125)),
+    ("cosine", (1.0, 0.5 + 0.5 ** 1.5, 0.5, 0.5 - 0.5 ** 1.5))])  # cos of 0, 45, 90, 135 degrees
+def test_learning_rates_of_four_epochs(schedule, factors):
+    m = method(dataclasses.replace(LIGHT, epochs=4, lr=1e-2, encoder_lr=1e-4, lr_gamma=0.5,
+                                   schedule=schedule))
+    for epoch, factor in enumerate(factors):
+        assert m.rates(epoch) == pytest.approx((1e-2 * factor, 1e-4 * factor), rel=1e-12)
 
 
 def test_frozen_encoder_does_not_move_and_is_not_stored():
