@@ -33,6 +33,8 @@ REGISTRY: dict[str, Entry] = {
     "ae_filtered": Entry("AE∪F", **AE, trained_as="ae", explain={"filter": True}),
     "ae_xad_raw": Entry("AE-XAD∖F", **AE_XAD, trained_as="ae_xad", explain={"filter": False}),
     "ae_xad": Entry("AE-XAD", **AE_XAD),
+    "ae_xad_green": Entry("AE-XAD green", "aexad.methods.ae_xad:AEXADGreen",
+                          facts="aexad.methods.ae_xad_params:GreenFacts"),
     "fcdd": Entry("FCDD", "aexad.methods.fcdd:FCDD", facts="aexad.methods.fcdd_params:FCDDFacts"),
     "bgad": Entry("BGAD", "aexad.methods.bgad:BGAD", facts="aexad.methods.bgad_params:BGADFacts"),
     "ae_xad_vit": Entry("AE-XAD ViT frozen", **VIT),

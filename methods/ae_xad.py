@@ -16,7 +16,14 @@ from torch import nn
 
 from aexad.bench.measure import maps
 from aexad.methods.ae_xad_graph import AEXADGraph
-from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFacts, AEXADFit, PlainAEFacts
+from aexad.methods.ae_xad_params import (
+    AEExplain,
+    AEFit,
+    AEXADFacts,
+    AEXADFit,
+    GreenFacts,
+    PlainAEFacts,
+)
 from aexad.methods.augment import Augmented, augment, draw_batches, draw_weighted
 from aexad.methods.base import EXPLAIN_BATCH, Computed, Context, Explanation, TrainingSet
 from aexad.methods.batch_norm import accurate
@@ -343,6 +350,10 @@ class AEXAD(AEXADFacts):
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         self.net.load_state_dict({**self.net.state_dict(), **state})
+
+
+class AEXADGreen(GreenFacts, AEXAD):
+    """AE-XAD, trained as briefly as keeps its quality (docs/green.md): other defaults, no more."""
 
 
 class PlainAE(PlainAEFacts, AEXAD):

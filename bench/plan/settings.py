@@ -68,10 +68,10 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     # What two cores can do on real images, with the network of each method as it is: AE-XAD and AE
     # in full, the others in as many passes as take minutes to an hour. BGAD: its code's schedule
     # with 8 passes for 200, at five times its learning rate. PatchCore: a thousandth of the patches
-    # for a tenth. SuperSimpleNet: 3 epochs for 300, in steps of 4 images for 32, at three times its
-    # learning rates, chosen on the embedded suite (docs/beyond.md).
+    # for a tenth. SuperSimpleNet: 12 epochs for 300, in steps of 4 images for 32, at three times
+    # its learning rates, chosen on the embedded suite (docs/beyond.md).
     "brief": {"fcdd.epochs": 30, "bgad.meta_epochs": 8, "bgad.sub_epochs": 1, "bgad.lr": 1e-3,
-              "patchcore.coreset_sampling_ratio": 0.001, "supersimplenet.epochs": 3,
+              "patchcore.coreset_sampling_ratio": 0.001, "supersimplenet.epochs": 12,
               "supersimplenet.batch_size": 4, "supersimplenet.lr_factor": 3.0,
               **{f"{vit}.epochs": 30 for vit in ("ae_xad_vit", "ae_xad_vit_finetuned",
                                                  "ae_xad_vit_scratch")}},
@@ -82,7 +82,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     # (docs/measured.md).
     "mini": {"data.size": 128, "data.max_train": 60, "*.epochs": 40, "*.lr_gamma": 0.96, **LIGHT,
              "bgad.meta_epochs": 5, "bgad.sub_epochs": 1, "bgad.n_positions": 512,
-             "bgad.lr": 2e-3},
+             "bgad.lr": 2e-3, "ae_xad_green.epochs": 12},
     # Seconds: exercises the machinery, its numbers mean nothing.
     "smoke": {"data.size": 64, "data.max_train": 20, "*.epochs": 2, **LIGHT,
               "bgad.meta_epochs": 2, "bgad.sub_epochs": 1, "bgad.warm_epochs": 1},

@@ -25,7 +25,7 @@ conditions=(--set padim.backbone=$network --set padim.layers=layer1,layer2 --set
     --weights "$shared/weights" --threads 1 --jobs 1)
 
 brief="Protocol brief, ResNet-50 through layer2 alone: PaDiM with 100 features, PatchCore with a \
-thousandth of the patches, SuperSimpleNet 3 of 300 epochs."
+thousandth of the patches, SuperSimpleNet 12 of 300 epochs."
 
 row 1 methods "$brief Other work ran beside it, so that emissions are not to be compared." \
     table2 --protocol brief --methods padim,patchcore,supersimplenet \
