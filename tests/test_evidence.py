@@ -1,4 +1,4 @@
-"""results/baselines/evidence.sh: what its commands ask for, and how it goes on after them. Here
+"""results/baselines/evidence.sh and its siblings: what they ask for, and how they go on. Here
 reproduce.sh is one that only tells how it was called."""
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ def beyond(tmp_path):
     return caller(tmp_path, "beyond.sh")
 
 
+@pytest.fixture
+def green(tmp_path):
+    return caller(tmp_path, "green.sh")
+
+
 def caller(tmp_path, name):
     """Calls the script in a repository that has nothing else; returns its exit status and calls."""
     place = tmp_path / "a copy" / "results" / "baselines"
@@ -65,7 +70,7 @@ def test_another_command_than_reproduce_sh(copy, tmp_path):
 
 def test_rows_in_their_order_with_their_places(copy):
     status, calls, _ = copy()
-    assert status == 0 and len(calls) == 15
+    assert status == 0 and len(calls) == 17
     for call in calls:
         words = call.split()
         alone = "evidence-09-" in call
@@ -85,7 +90,7 @@ def test_after_a_failure_it_goes_on_and_after_an_interruption_it_stops(copy):
 
 
 def test_a_row_that_is_none_is_refused(copy):
-    for word in ("0", "14", "x", "--lst"):
+    for word in ("0", "16", "x", "--lst"):
         status, calls, said = copy("1", word)
         assert status == 2 and not calls and f"no row '{word}'" in said
 
@@ -114,7 +119,8 @@ def understood(copy, tmp_path, monkeypatch):
 
 def test_what_the_rows_ask_for(asked):
     cells = {row: [cell for _, cells in parts for cell in cells] for row, parts in asked.items()}
-    assert [len(cells[row]) for row in range(1, 14)] == [16, 4, 12, 1, 16, 2, 3, 8, 9, 1, 1, 2, 1]
+    assert [len(cells[row]) for row in range(1, 16)] == [
+        16, 4, 12, 1, 16, 2, 3, 8, 9, 1, 1, 2, 1, 3, 1]
     assert {tuple(c.fit.category for c in cells[row]) for row in (4, 11, 12, 13)} == {
         ("toothbrush",), ("toothbrush", "toothbrush")}
     assert Counter(c.fit.scenario for c in cells[9]) == {"standard": 3, "anomalies_only": 6}
@@ -122,9 +128,9 @@ def test_what_the_rows_ask_for(asked):
         (s, n): 4 for s in ("standard", "anomalies_only") for n in (41, 42)}
     epochs = {row: {c.fit.params.epochs for c in cells[row] if hasattr(c.fit.params, "epochs")}
               for row in cells}
-    assert all(epochs[row] == {200} for row in (1, 4, 5, 11, 12, 13)) and epochs[7] == {30}
+    assert all(epochs[row] == {200} for row in (1, 4, 5, 11, 12, 13, 14)) and epochs[7] == {30}
     full = {(c.fit.params.meta_epochs, c.fit.params.sub_epochs, c.fit.params.lr)
-            for row in (6, 10) for c in cells[row]}
+            for row in (6, 10, 15) for c in cells[row]}
     assert full == {(25, 8, 2e-4)}
     for cell in (cell for row in cells.values() for cell in row):
         network = {"bgad": "backbone", "fcdd": "net"}.get(cell.fit.method, "encoder")
@@ -136,7 +142,7 @@ def test_what_the_rows_ask_for(asked):
 def test_no_cell_twice_but_to_be_measured_alone(asked):
     keys = {row: {c.key for _, cells in parts for c in cells} for row, parts in asked.items()}
     alone = keys.pop(9)
-    assert sum(map(len, keys.values())) == len(set().union(*keys.values())) == 67
+    assert sum(map(len, keys.values())) == len(set().union(*keys.values())) == 71
     assert len(alone & (keys[3] | keys[2] | keys[1])) == 8  # all but FCDD on toothbrush, brief
 
 
@@ -149,13 +155,15 @@ def test_commands_of_one_file_have_the_same_settings(asked):
 # -- beyond.sh, its sibling --
 
 def test_todays_detectors_under_named_conditions(beyond, tmp_path, monkeypatch):
-    [(_, first)], [(request, alone)] = understood(beyond, tmp_path, monkeypatch).values()
+    [(_, first)], [(request, alone)], [(_, complete)] = understood(
+        beyond, tmp_path, monkeypatch).values()
     todays = ["padim", "patchcore", "supersimplenet"]
     assert Counter(c.method for c in first) == dict.fromkeys(todays, 4)
     assert [c.method for c in alone] == ["ae_xad", "fcdd", "bgad", *todays]
     assert {c.fit.category for c in alone} == {"toothbrush"}
     assert request.args.emissions == "strict" and request.args.jobs == 1
-    for cell in (c for c in first if c.method in todays):
+    assert [(c.method, c.fit.params.epochs) for c in complete] == [("supersimplenet", 300)] * 4
+    for cell in (c for c in (*first, *complete) if c.method in todays):
         params = cell.fit.params
         assert params.backbone == "resnet50.tv_in1k" and cell.fit.seed == 40
         assert set(params.layers.split(",")) <= {"layer1", "layer2"}
@@ -165,10 +173,23 @@ def test_todays_detectors_under_named_conditions(beyond, tmp_path, monkeypatch):
 def test_the_environment_with_anomalib_and_a_store_of_its_own(beyond):
     status, calls, _ = beyond()
     assert status == 0 and [call.split()[0] for call in calls] == [
-        "../aexad-evidence/beyond", "../aexad-evidence/beyond/alone"]
-    assert beyond("3")[:2] == (2, [])
+        f"../aexad-evidence/beyond{alone}" for alone in ("", "/alone", "")]
+    assert beyond("4")[:2] == (2, [])
     said = beyond("1", EVIDENCE_COMMAND="printenv AEXAD_EXTRAS")[2]
     assert said.splitlines()[0] == "anomalib"
+
+
+# -- green.sh, the other --
+
+def test_green_beside_ae_xad_and_fcdd_with_its_own_network(green, tmp_path, monkeypatch):
+    [(request, alone)], [(_, quality)] = understood(green, tmp_path, monkeypatch).values()
+    assert request.args.emissions == "strict"
+    assert [(c.method, c.fit.params.epochs, c.fit.category) for c in alone] == [
+        ("ae_xad", 200, "toothbrush"), ("ae_xad_green", 60, "toothbrush"),
+        ("fcdd", 200, "toothbrush")]
+    assert alone[2].fit.params.net == "vgg11bn" and alone[2].fit.params.weights == "random"
+    assert Counter((c.method, c.fit.seed) for c in quality) == {
+        ("ae_xad_green", seed): 4 for seed in (40, 41, 42)}
 
 
 def test_the_tables_of_the_document_are_those_of_the_baselines():
