@@ -286,7 +286,8 @@ def test_24_fits_on_dask_one_worker_killed_midway(root, tmp_path, cluster, capsy
     [lost] = [w for w in workers if w.pid in killed]
     assert lost.wait(60) == -signal.SIGKILL
     err = capsys.readouterr().err
-    assert err.count("it is done again") == 1 and err.count("done by tcp://") == 24
+    # 23: the one that was killed had stored its cells, and had not said so yet
+    assert err.count("it is done again") == 1 and err.count("done by tcp://") in (23, 24)
     assert not list((tmp_path / "dask").rglob("claim-*"))
     emissions = [read_json(p)["emissions"] for p in (tmp_path / "dask").glob("fits/*/fit.json")]
     assert all(e["shared"] for e in emissions)
