@@ -48,11 +48,11 @@ class Saving:
                    f"{COMMAND} {shlex.join(args.words)}", args.note,
                    {"protocol": request.settings.protocol, "epochs": args.epochs, "set": args.set})
 
-    def lacking(self, cells: Sequence[Cell]) -> list[Cell]:
-        """The cells to compute."""
+    def lacking(self, cells: Sequence[Cell], strict: bool) -> list[Cell]:
+        """The cells to compute; strict: or to measure alone."""
         if not self.adds:
             return list(cells)
-        found = baseline.lacking(self.path, cells, self.settings)
+        found = baseline.lacking(self.path, cells, self.settings, strict)
         print(f"{self.path}: has {len(cells) - len(found)} of {len(cells)} cells"
               + ("" if found else "; nothing to do"), file=sys.stderr)
         return found
@@ -61,10 +61,13 @@ class Saving:
         """Write the finished ones of `cells`, if that was asked for."""
         if self.path is None:
             return
-        write = baseline.add if self.adds else baseline.save
-        count = write(self.path, cells, store, self.command, self.note, self.settings)
-        if count:
-            print(f"written: {self.path} ({count} {'new' if self.adds else 'cells'})",
-                  file=sys.stderr)
+        where = (self.path, cells, store, self.command, self.note, self.settings)
+        if self.adds:
+            new, again = baseline.add(*where)
+            told = [f"{new} new"] * bool(new) + [f"{again} measured alone"] * bool(again)
+        else:
+            told = [f"{count} cells"] if (count := baseline.save(*where)) else []
+        if told:
+            print(f"written: {self.path} ({', '.join(told)})", file=sys.stderr)
         elif not self.adds:
             print(f"not written: {self.path}: no cell is finished", file=sys.stderr)

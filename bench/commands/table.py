@@ -71,13 +71,13 @@ def _table(request: Request, definition: TableDef, show: Callable[[Table], None]
     cells, rows, names = table_cells(request, definition)
     if definition.shows == "winrates" and not _pairs(request, definition):
         raise UserError("--methods: Table 3 compares methods with each other; give two or more")
+    strict = definition.about_emissions and args.emissions == "strict"
     if keeping.adds:
-        cells = keeping.lacking(cells)
+        cells = keeping.lacking(cells, strict)
         if not cells:
             return []
         rows = list(dict.fromkeys((c.fit.dataset, c.fit.category) for c in cells))
         names = [name for name in names if name in {c.method for c in cells}]
-    strict = definition.about_emissions and args.emissions == "strict"
     if request.embedded:
         print(f"note: the embedded suite of generated images is used{_why_embedded(request)}",
               file=sys.stderr)

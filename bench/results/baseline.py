@@ -25,6 +25,7 @@ from aexad.bench.measure.names import METRIC_COLUMNS
 from aexad.bench.measure.regression import Entry
 from aexad.bench.plan.cells import SCENARIOS, Cell, all_cells
 from aexad.bench.plan.settings import Settings
+from aexad.bench.results import readings
 from aexad.bench.results.image_rows import KEYS, STORED, UNREADABLE, of_folder, read, read_columns
 from aexad.bench.results.shapes import BASELINE
 from aexad.bench.results.store import Store, json_writer, write_files
@@ -48,23 +49,31 @@ def save(path: Path, cells: Sequence[Cell], store: Store, command: str, note: st
 
 
 def add(path: Path, cells: Sequence[Cell], store: Store, command: str, note: str,
-        settings: dict[str, Any]) -> int:
-    """As `save`, but what the file has stays, and its cells are not written again; returns how many
-    are new. Its `command` becomes all commands that added to it."""
+        settings: dict[str, Any]) -> tuple[int, int]:
+    """As `save`, but what the file has stays, and its cells are not written again, but for energy
+    that is now measured alone and was not before. Returns how many cells are new, and of how many
+    the energy is. Its `command` becomes all commands that added to it."""
     if not path.exists():
-        return save(path, cells, store, command, note, settings)
+        return save(path, cells, store, command, note, settings), 0
     before = load(path)
-    done = [cell for cell in lacking(path, cells, settings) if store.cell_info(cell)]
-    if done:
+    done = [cell for cell in cells if store.cell_info(cell)]
+    new = lacking(path, done, settings)
+    alone = {cell.key: found for cell in done if _sound(found := _emissions(cell, store))}
+    again = {kept["key"]: alone[kept["key"]] for kept in before["cells"]
+             if kept["key"] in alone and not _sound(kept.get("emissions"))}
+    if new or again:
         commands = dict.fromkeys([*(before.get("command") or "").split(" && "), command])
-        write(path, [*before["cells"], *(entry(cell, store) for cell in done)],
-              pd.concat([images(path), rows(done, store)], ignore_index=True),
+        write(path, [*(kept | ({"emissions": again[kept["key"]]} if kept["key"] in again else {})
+                       for kept in before["cells"]), *(entry(cell, store) for cell in new)],
+              pd.concat([images(path), *([rows(new, store)] if new else [])], ignore_index=True),
               " && ".join(filter(None, commands)), note, settings=settings)
-    return len(done)
+    return len(new), len(again)
 
 
-def lacking(path: Path, cells: Sequence[Cell], settings: dict[str, Any]) -> list[Cell]:
-    """Those of `cells` that the file does not have. UserError when none can be added to it."""
+def lacking(path: Path, cells: Sequence[Cell], settings: dict[str, Any], strict: bool = False
+            ) -> list[Cell]:
+    """Those of `cells` that the file does not have; strict: or whose energy was not measured alone
+    there. UserError when none can be added to it."""
     if not path.exists():
         return list(cells)
     there = load(path)
@@ -72,7 +81,18 @@ def lacking(path: Path, cells: Sequence[Cell], settings: dict[str, Any]) -> list
         raise UserError(f"{path}: has cells of other options than --protocol, --epochs and --set "
                         f"of now ({there.get('settings')}); name another file")
     kept = set(images(path)["key"])
+    if strict:
+        kept -= {cell["key"] for cell in there["cells"] if not _sound(cell.get("emissions"))}
     return [cell for cell in cells if cell.key not in kept]
+
+
+def _sound(emissions: dict[str, Any] | None) -> bool:
+    return readings.sound(*((emissions or {}).get(what) for what in ("fit", "explain")))
+
+
+def _emissions(cell: Cell, store: Store) -> dict[str, Any]:
+    found = readings.of_cell(cell, store)
+    return {"fit": found.fit, "explain": found.explain}
 
 
 def write(path: Path, entries: Sequence[dict[str, Any]], frame: pd.DataFrame, command: str,
@@ -152,9 +172,11 @@ def rows(cells: Sequence[Cell], store: Store) -> pd.DataFrame:
 
 def entry(cell: Cell, store: Store) -> dict[str, Any]:
     """What a baseline says of a finished cell: what it and its fit declare, its numbers, the
-    emissions of training and explaining, and where it was computed."""
+    emissions of training and explaining, alone where they were measured so, and where it was
+    computed."""
     info = store.cell_info(cell)
     return {**entry_of(info, store.fit_info(cell.fit) or {}), "key": cell.key,
+            "emissions": _emissions(cell, store),
             "test_sha256": _test_images(store.cell_dir(cell) / "images.parquet")}
 
 

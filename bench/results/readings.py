@@ -42,7 +42,7 @@ class Emitted:
 
     @property
     def sound(self) -> bool:
-        return not self.problem and not self.shared
+        return sound(self.fit, self.explain)
 
     def columns(self) -> dict[str, Any]:
         """Columns of a cell's record: grams, in all; fit_… and explain_… grams and kwh; fit (its
@@ -59,6 +59,11 @@ class Emitted:
                 f"CodeCarbon {r['codecarbon']} ({r['mode']}, energy mix of {r['country']})"
                 for r in (self.fit, self.explain)))
         return row
+
+
+def sound(*found: dict[str, Any] | None) -> bool:
+    """Whether all of these readings are there, without a problem and of the work alone."""
+    return all(one and not one["problem"] and not one["shared"] for one in found)
 
 
 def of_cell(cell: Cell, store: Store) -> Emitted:

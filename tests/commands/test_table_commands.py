@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from aexad.bench.measure.tradeoff import tradeoff
+from aexad.bench.results import baseline
 from aexad.bench.results.store import read_info, read_json
 from aexad.bench.run import task
 
@@ -204,6 +205,28 @@ def test_what_is_measured_in_vain_is_measured_anew(copy, capsys):
     assert csv(results, "table5-smoke").value.isna().all()
     assert run(root, results, *words, table="table5") == 0
     assert csv(results, "table5-smoke").value.notna().all()
+
+
+def test_a_baseline_keeps_the_readings_of_the_work_alone(copy, tmp_path, capsys):
+    root, results = copy
+    path = tmp_path / "kept.json"
+    words = (*TWO, "--save-baseline", str(path), "--unless-saved")
+    spoil(paths(results)[0], shared=True)
+    assert run(root, results, *words, table="table5") == 0
+    before, rows = baseline.load(path), baseline.images(path)
+    assert [c["emissions"]["fit"]["shared"] for c in before["cells"]] == [True, True]
+    capsys.readouterr()
+    assert run(root, results, *words, "--emissions", "strict", table="table5") == 0
+    said = capsys.readouterr().err
+    assert "kept.json: has 0 of 2 cells" in said and "(2 measured alone)" in said
+    after = baseline.load(path)
+    assert [c["emissions"]["fit"]["shared"] for c in after["cells"]] == [False, False]
+    for cell in (*before["cells"], *after["cells"]):
+        del cell["emissions"]
+    assert after["cells"] == before["cells"]
+    pd.testing.assert_frame_equal(baseline.images(path), rows)
+    assert run(root, results, *words, "--emissions", "strict", table="table5") == 0
+    assert "has 2 of 2 cells; nothing to do" in capsys.readouterr().err
 
 
 def test_a_retraining_with_other_numbers_is_said(copy, capsys):

@@ -226,7 +226,7 @@ def test_each_fit_is_added_as_it_ends(made, tmp_path, monkeypatch):
     monkeypatch.setattr(baseline, "add", lambda *a: seen.append(add(*a)) or seen[-1])
     assert run(made[0], tmp_path / "r", *BOTTLE, "--save-baseline", str(path),
                "--unless-saved") == 0
-    assert seen == [2, 2, 0]  # two fits of two cells, and once more at the end
+    assert seen == [(2, 0), (2, 0), (0, 0)]  # two fits of two cells, and once more at the end
 
 
 def test_what_can_not_be_added_to_is_said_before_anything_runs(made, copy, tmp_path, capsys):
