@@ -82,7 +82,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     # (docs/measured.md).
     "mini": {"data.size": 128, "data.max_train": 60, "*.epochs": 40, "*.lr_gamma": 0.96, **LIGHT,
              "bgad.meta_epochs": 5, "bgad.sub_epochs": 1, "bgad.n_positions": 512,
-             "bgad.lr": 2e-3, "ae_xad_green.epochs": 12},
+             "bgad.lr": 2e-3, "ae_xad_green.epochs": 20},
     # Seconds: exercises the machinery, its numbers mean nothing.
     "smoke": {"data.size": 64, "data.max_train": 20, "*.epochs": 2, **LIGHT,
               "bgad.meta_epochs": 2, "bgad.sub_epochs": 1, "bgad.warm_epochs": 1},

@@ -348,7 +348,7 @@ def test_green_is_ae_xad_with_other_defaults():
 
 
 @pytest.mark.parametrize("protocol, epochs, passes", [
-    ("paper", None, 60), ("brief", None, 60), ("mini", None, 12), ("paper", 5, 5)])
+    ("paper", None, 60), ("brief", None, 60), ("mini", None, 20), ("paper", 5, 5)])
 def test_the_protocols_know_green(protocol, epochs, passes):
     fit = Settings(protocol, epochs).fit("ae_xad_green")
     assert (fit.epochs, fit.batch_size, fit.schedule) == (passes, 4, "cosine")
