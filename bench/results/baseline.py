@@ -58,9 +58,9 @@ def add(path: Path, cells: Sequence[Cell], store: Store, command: str, note: str
     before = load(path)
     done = [cell for cell in cells if store.cell_info(cell)]
     new = lacking(path, done, settings)
-    alone = {cell.key: found for cell in done if _sound(found := _emissions(cell, store))}
-    again = {kept["key"]: alone[kept["key"]] for kept in before["cells"]
-             if kept["key"] in alone and not _sound(kept.get("emissions"))}
+    unsound = _unsound(before)
+    again = {cell.key: found for cell in done
+             if cell.key in unsound and _sound(found := _emissions(cell, store))}
     if new or again:
         commands = dict.fromkeys([*(before.get("command") or "").split(" && "), command])
         write(path, [*(kept | ({"emissions": again[kept["key"]]} if kept["key"] in again else {})
@@ -82,8 +82,13 @@ def lacking(path: Path, cells: Sequence[Cell], settings: dict[str, Any], strict:
                         f"of now ({there.get('settings')}); name another file")
     kept = set(images(path)["key"])
     if strict:
-        kept -= {cell["key"] for cell in there["cells"] if not _sound(cell.get("emissions"))}
+        kept -= _unsound(there)
     return [cell for cell in cells if cell.key not in kept]
+
+
+def _unsound(content: dict[str, Any]) -> set[str]:
+    """Keys of a baseline's cells whose energy was not measured alone."""
+    return {cell["key"] for cell in content["cells"] if not _sound(cell.get("emissions"))}
 
 
 def _sound(emissions: dict[str, Any] | None) -> bool:

@@ -74,5 +74,4 @@ def _prepare(cell: Cell, store: Store, alone: Store) -> None:
 
 
 def _sound_fit(store: Store, cell: Cell) -> bool:
-    reading = (done(store.fit_dir(cell.fit) / FIT) or {}).get("emissions")
-    return bool(reading) and not reading["problem"] and not reading["shared"]
+    return readings.sound((done(store.fit_dir(cell.fit) / FIT) or {}).get("emissions"))
