@@ -10,10 +10,9 @@ import torch
 from scipy import ndimage
 
 from aexad.bench.base.errors import UserError
-from aexad.bench.plan.settings import Settings
 from aexad.bench.speed.ae_xad import NaiveAutoEncoder, naive_loss
-from aexad.methods.ae_xad import AEXAD, AEXADGreen, PlainAE, reduction
-from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFit, GreenFit
+from aexad.methods.ae_xad import AEXAD, PlainAE, reduction
+from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFit
 from aexad.methods.base import Context, TrainingDiverged
 from aexad.methods.weights import Weights
 
@@ -333,26 +332,6 @@ def test_fixed_radius():
 
 
 # -- the plain autoencoder --
-
-def test_green_is_ae_xad_with_other_defaults():
-    defaults = [{f.name: f.default for f in dataclasses.fields(kind)}
-                for kind in (AEXADFit, GreenFit)]
-    assert {name: pair for name in defaults[0]
-            if (pair := tuple(d[name] for d in defaults)) != (defaults[0][name],) * 2} == {
-        "epochs": (200, 60), "batch_size": (16, 4), "schedule": ("exponential", "cosine")}
-    data, same = training_set(), dataclasses.asdict(LIGHT)
-    one, other = method(), AEXADGreen(GreenFit(**same), AEExplain(), Context("cpu", 0))
-    for m in (one, other):
-        m.fit(data)
-    assert np.array_equal(*(m.explain(data.images).heatmaps for m in (one, other)))
-
-
-@pytest.mark.parametrize("protocol, epochs, passes", [
-    ("paper", None, 60), ("brief", None, 60), ("mini", None, 20), ("paper", 5, 5)])
-def test_the_protocols_know_green(protocol, epochs, passes):
-    fit = Settings(protocol, epochs).fit("ae_xad_green")
-    assert (fit.epochs, fit.batch_size, fit.schedule) == (passes, 4, "cosine")
-
 
 def test_plain_ae_sees_normals_only_and_the_squared_error():
     data = training_set()
