@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What evidence.sh and beyond.sh have in common. They source it where the repository is, with script
+# What evidence.sh, beyond.sh and green.sh have in common. They source it where the repository is, with script
 # (their name), last (the number of their last row) and results (the default place) set; then they
 # set conditions (options of every command) and call row.
 
