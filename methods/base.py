@@ -3,7 +3,7 @@
 A method is a class with
 
     fit_params, explain_params     two frozen dataclasses (see bench/base/params.py)
-    version: int                   bumped whenever its results change
+    version: int                   bumped when its results change by more than rounding
     __init__(fit, explain, ctx)    parameters and a Context; loads its pre-trained weights
     fit(train: TrainingSet)        trains; the loop runs over `ctx.epochs(...)`
     explain(images) -> Explanation

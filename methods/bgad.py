@@ -67,13 +67,19 @@ def mean_over(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 @dataclass(frozen=True)
 class Level:
     """One level of the features, a row a position of an image: vectors (U P, C) float32, anomalous
-    (U P,) bool; the codes (P, 128) of an image's P positions; and the flow that learns them."""
+    (U P,) bool; the codes (h, w, 128) of an image's P = h w positions; and the flow that learns
+    them."""
 
     vectors: Rows
     anomalous: Rows
     codes: torch.Tensor
     flow: Flow
     kept: bool = True  # for the whole training
+
+    @property
+    def positions(self) -> int:
+        """P."""
+        return self.codes.shape[:2].numel()
 
     @property
     def resident(self) -> bool:
@@ -201,7 +207,7 @@ class BGAD(BGADFacts):
                  rng: np.random.Generator, epoch: int, graphs: Graphs) -> list[torch.Tensor]:
         """One level of a batch: its positions shuffled and cut into steps of n_positions (fewer,
         where there are fewer); returns the losses."""
-        places, size = len(level.codes), self.p.n_positions
+        places, size = level.positions, self.p.n_positions
         rows = (batch[:, None] * places + np.arange(places)).ravel()
         rows = rows[rng.permutation(len(rows))]
         used = torch.from_numpy(rows[:max(len(rows) // size * size, min(size, len(rows)))]).to(
@@ -220,7 +226,7 @@ class BGAD(BGADFacts):
     def step(self, optimiser: torch.optim.Optimizer, level: Level, rows: torch.Tensor, epoch: int
              ) -> torch.Tensor:
         """One optimiser step on the rows (n,) of a level; returns its loss."""
-        logp = level.flow.log_density(level.vectors[rows], level.codes, rows % len(level.codes))
+        logp = level.flow.log_density(level.vectors[rows], level.codes, rows % level.positions)
         loss = self.loss(logp, level.anomalous[rows], epoch)
         optimiser.zero_grad(set_to_none=self.p.idle_levels == "rest")
         loss.backward()

@@ -1,8 +1,8 @@
 """The conditional normalising flow of BGAD: the density of a feature vector, given its position.
 
 A flow works on single vectors: a row is one position of one image. The condition is the position's
-code, the same for all images, so what a layer makes of the codes is computed once a position and
-gathered, not once a row.
+code, the same for all images, so what a layer makes of the codes is computed once a position (or
+once a column and once a row of the grid) and gathered, not once a vector.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNIT_SCALE = 2 * math.log(math.expm1(5))  # g for which 0.1 * softplus_0.5(g) =
 
 
 def position_codes(height: int, width: int) -> torch.Tensor:
-    """(height * width, 128) float32: 64 numbers for the column, then 64 for the row; of a place p
+    """(height, width, 128) float32: 64 numbers for the column, then 64 for the row; of a place p
     sin(p w_i) and cos(p w_i) in turn, w_i = 10000^(-i/64), i = 0, 2, ..., 62."""
     half = CONDITION // 2
     frequencies = torch.exp(torch.arange(0, half, 2) * (-math.log(1e4) / half))
@@ -32,7 +32,7 @@ def position_codes(height: int, width: int) -> torch.Tensor:
 
     columns = code(width).expand(height, width, half)
     rows = code(height)[:, None].expand(height, width, half)
-    return torch.cat([columns, rows], dim=2).flatten(0, 1)
+    return torch.cat([columns, rows], dim=2)
 
 
 class Block(nn.Module):
@@ -51,7 +51,8 @@ class Block(nn.Module):
 
     def forward(self, u: torch.Tensor, codes: torch.Tensor, where: torch.Tensor
                 ) -> tuple[torch.Tensor, torch.Tensor]:
-        """u (n, C), codes (P, 128), where (n,) rows of `codes` -> (n, C), log-determinants (n,)."""
+        """u (n, C); codes (h, w, 128); where (n,), positions row by row -> (n, C) and
+        log-determinants (n,)."""
         kept, moved = u.split([self.kept, self.moved], dim=1)
         strength, shift = (_SOFTNESS * self.coupling(kept, codes, where)).chunk(2, dim=1)
         s = self.clamp * torch.tanh(strength)
@@ -62,16 +63,30 @@ class Block(nn.Module):
 
     def coupling(self, kept: torch.Tensor, codes: torch.Tensor, where: torch.Tensor
                  ) -> torch.Tensor:
-        """The subnet of [kept, codes[where]]. Its first layer is the sum of a part for each."""
+        """The subnet of [kept, the codes at `where`]. Its first layer is the sum of a part for
+        each."""
         first, _, last = self.subnet
         of_kept, of_code = first.weight.split([self.kept, CONDITION], dim=1)
-        # on a GPU the gradient of a gathered product would be a scatter, whose order is not fixed
-        if where.shape[0] < codes.shape[0] or where.is_cuda:
-            hidden = F.linear(codes.index_select(0, where), of_code, first.bias)
-        else:
-            hidden = F.linear(codes, of_code, first.bias).index_select(0, where)
+        hidden = of_codes(codes, where, of_code, first.bias)
         # written over: fresh memory for maps as large as these costs more than the arithmetic
         return last(torch.relu_(hidden.add_(F.linear(kept, of_kept))))
+
+
+def of_codes(codes: torch.Tensor, where: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+             ) -> torch.Tensor:
+    """F.linear of the codes (h, w, 128) at the positions `where` (n,): (n, outputs)."""
+    height, width = codes.shape[:2]
+    # on a GPU the gradient of a gathered product would be a scatter, whose order is not fixed
+    if where.is_cuda:
+        return F.linear(codes.flatten(0, 1).index_select(0, where), weight, bias)
+    # where positions are as many as vectors: half a code is the column's, half the row's. Not
+    # without gradients, as an image's map would depend on how many are explained beside it.
+    if torch.is_grad_enabled() and 2 * height * width > len(where):
+        of_column, of_row = weight.split(CONDITION // 2, dim=1)
+        columns = F.linear(codes[0, :, :CONDITION // 2], of_column, bias)
+        rows = F.linear(codes[:, 0, CONDITION // 2:], of_row)
+        return columns.index_select(0, where % width).add_(rows.index_select(0, where // width))
+    return F.linear(codes.flatten(0, 1), weight, bias).index_select(0, where)
 
 
 class Flow(nn.Module):

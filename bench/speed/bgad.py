@@ -92,7 +92,7 @@ def naive_level(p: BGADFit, optimiser: torch.optim.Optimizer, flow: Flow, level:
     """One level of a batch (B, C, h, w)."""
     n, _, h, w = level.shape
     rows = level.permute(0, 2, 3, 1).reshape(n * h * w, -1)
-    codes = position_codes(h, w).repeat(n, 1)
+    codes = position_codes(h, w).flatten(0, 1).repeat(n, 1)
     anomalous = torch.from_numpy(level_masks(data.masks, (h, w))).flatten()
     order = torch.from_numpy(rng.permutation(len(rows)))
     losses = []

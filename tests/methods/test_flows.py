@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from aexad.methods.flows import Block, Flow, position_codes
+from aexad.methods.flows import Block, Flow, of_codes, position_codes
 
 
 def flow(channels: int = 6, blocks: int = 3, seed: int = 0) -> Flow:
@@ -42,9 +42,9 @@ def test_block_by_the_textbook():
         block.scale += torch.linspace(-3, 3, channels)
         block.offset += torch.linspace(-1, 1, channels)
         block.subnet[2].weight *= 40  # so that tanh bends
-    for n in (10, 4):  # more rows than codes, and fewer
+    for n in (12, 11, 4):  # twice as many vectors as positions, and fewer
         u, codes, where = inputs(channels, n)
-        a = 0.1 * block.subnet(torch.cat([u[:, :4], codes[where]], dim=1))
+        a = 0.1 * block.subnet(torch.cat([u[:, :4], codes.flatten(0, 1)[where]], dim=1))
         s = 1.9 * torch.tanh(a[:, :3])
         scale = 0.1 * 2 * torch.log1p(torch.exp(block.scale / 2))
         moved = torch.cat([u[:, :4], u[:, 4:] * torch.exp(s) + a[:, 3:]], dim=1)
@@ -52,6 +52,30 @@ def test_block_by_the_textbook():
         z, logdet = block(u, codes, where)
         assert torch.allclose(z, expected, atol=1e-5)
         assert torch.allclose(logdet, s.sum(dim=1) + scale.log().sum(), atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [3, 11, 12, 40])
+def test_what_a_layer_makes_of_codes_and_its_gradients(n):
+    _, codes, where = inputs(6, n)
+    g = torch.Generator().manual_seed(2)
+    layer, grad = torch.nn.Linear(128, 5), torch.randn(n, 5, generator=g)
+    layer(codes.flatten(0, 1)[where]).backward(grad)
+    expected = layer.weight.grad, layer.bias.grad
+    layer.zero_grad()
+    found = of_codes(codes, where, layer.weight, layer.bias)
+    found.backward(grad)
+    assert torch.allclose(found, layer(codes.flatten(0, 1)[where]), atol=1e-6)
+    for ours, theirs in zip((layer.weight.grad, layer.bias.grad), expected):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_map_does_not_depend_on_how_many_are_explained_beside_it():
+    made, codes = flow(), position_codes(3, 2)
+    u = torch.randn(6, 6, generator=torch.Generator().manual_seed(3))
+    where = torch.arange(6)
+    alone = made.log_density(u, codes, where)
+    assert torch.equal(made.log_density(u.repeat(9, 1), codes, where.repeat(9))[:6], alone)
 
 
 def test_log_determinant_is_the_jacobians():
@@ -94,7 +118,8 @@ def test_rotations_are_in_the_special_group_fixed_and_stored():
 
 
 def test_position_codes_by_formula():
-    codes = position_codes(5, 4).view(5, 4, 128)
+    codes = position_codes(5, 4)
+    assert codes.shape == (5, 4, 128)
     for y, x, i in ((0, 0, 0), (3, 1, 0), (4, 2, 6), (2, 3, 62)):
         w = math.exp(-i * math.log(1e4) / 64)
         expected = [math.sin(x * w), math.cos(x * w), math.sin(y * w), math.cos(y * w)]

@@ -38,13 +38,13 @@ FLOW = load("bgad_flow")
 
 def test_position_codes():
     places = np.array(FLOW["code_of_place"])
-    codes = position_codes(2, 3).numpy()
+    codes = position_codes(2, 3).flatten(0, 1).numpy()
     for place, (row, column) in enumerate(np.ndindex(2, 3)):
         expected = np.concatenate([places[column], places[row]])
         assert error(codes[place], expected) < 1e-6
     for size in ("4x4", "2x5", "56x56"):
         height, width = map(int, size.split("x"))
-        assert error(position_codes(height, width), FLOW[f"codes_{size}"]) < 1e-6
+        assert error(position_codes(height, width).flatten(0, 1), FLOW[f"codes_{size}"]) < 1e-6
 
 
 @pytest.mark.parametrize("dtype, close, gradients", [(EXACT, 1e-10, 1e-9), (SINGLE, 2e-6, 2e-5)])
