@@ -88,7 +88,7 @@ class StemmedViT(nn.Module):
     def __init__(self, tokens: _Tokens) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
+            nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True),
             nn.Conv2d(64, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU())
         self.tokens = tokens
 

@@ -20,13 +20,14 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from aexad.bench.speed.case import seconds
+from aexad.methods import batch_norm
 
 ROUNDS = 5
 RATED = 0.01  # of a step's arithmetic: a layer with less says nothing about the machine's rate
 
 _aten = torch.ops.aten
 _NORMS = (_aten.native_batch_norm, _aten.native_batch_norm_backward, _aten.native_layer_norm,
-          _aten.native_layer_norm_backward)
+          _aten.native_layer_norm_backward, *batch_norm.OPERATIONS)
 _ATTENTION = _aten._scaled_dot_product_flash_attention_for_cpu
 _ATTENTION_BACKWARD = _aten._scaled_dot_product_flash_attention_for_cpu_backward
 _LAYERS = {*flop_registry, *_NORMS, _ATTENTION, _ATTENTION_BACKWARD}

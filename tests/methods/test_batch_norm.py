@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from aexad.methods import batch_norm
 from aexad.methods.batch_norm import accurate, statistics
 
 
@@ -30,14 +31,22 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return (x.to(memory_format=torch.channels_last), dy.to(memory_format=torch.channels_last))
 
 
-def test_statistics_gradients_and_output_are_those_of_float64(batch):
+@pytest.fixture(params=["small", "large"])
+def size(request, monkeypatch):
+    """The batch counts as a large map or as a small one."""
+    monkeypatch.setattr(batch_norm, "LARGE", 1 if request.param == "large" else 2**40)
+    monkeypatch.setattr(batch_norm, "BLOCK", 10_000)  # several, the last one short
+    return request.param
+
+
+def test_statistics_gradients_and_output_are_those_of_float64(batch, size):
     exact = trained(nn.BatchNorm2d(16).double(), batch[0].double(), batch[1].double())
     found = trained(accurate(nn.BatchNorm2d(16)), *batch)
     assert max(off(found, exact).values()) < 3e-6
     assert found["y"].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_frozen_layer_moves_its_statistics_as_float64_does(batch):
+def test_a_frozen_layer_moves_its_statistics_as_float64_does(batch, size):
     """Without gradients: two batches, the second with other statistics."""
     layers = nn.BatchNorm2d(16).double(), accurate(nn.BatchNorm2d(16)).requires_grad_(False)
     first = batch[0]
@@ -62,6 +71,23 @@ def test_statistics_of_maps_whose_parts_differ(height):
     exact = x.double().var(dim=(0, 2, 3), unbiased=False)
     assert ((mean - x.double().mean(dim=(0, 2, 3))).abs() / exact.sqrt()).max() < 1e-6
     assert ((variance - exact) / exact).abs().max() < 1e-6
+
+
+def test_gradients_of_a_large_map_by_finite_differences(monkeypatch):
+    """Of the operation itself, in float64, through the mean and the deviation."""
+    monkeypatch.setattr(batch_norm, "BLOCK", 9)
+    draw = torch.Generator().manual_seed(7)
+    x = torch.randn(2, 3, 2, 4, dtype=torch.float64, generator=draw)
+    x = x.to(memory_format=torch.channels_last).requires_grad_()
+    weight, bias = torch.randn(2, 3, dtype=torch.float64, generator=draw).requires_grad_()
+
+    def layer(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        fixed = x.detach()
+        mean, variance = fixed.mean(dim=(0, 2, 3)), fixed.var(dim=(0, 2, 3), unbiased=False)
+        return batch_norm.normalised(x.contiguous(memory_format=torch.channels_last), weight, bias,
+                                     mean, (variance + 1e-5).sqrt())
+
+    assert torch.autograd.gradcheck(layer, (x, weight, bias))
 
 
 def test_the_plain_layer_is_not_as_accurate_so_the_module_is_needed(batch):
