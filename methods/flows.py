@@ -16,6 +16,7 @@ from scipy.stats import special_ortho_group
 from torch import nn
 
 CONDITION = 128  # numbers in a position's code
+MANY = 1024  # vectors, of which what is done once each is worth some bookkeeping
 _SOFTNESS = 0.1  # factor on the subnet's output and on the global scale, as in FrEIA
 _UNIT_SCALE = 2 * math.log(math.expm1(5))  # g for which 0.1 * softplus_0.5(g) = 1
 
@@ -76,16 +77,16 @@ def of_codes(codes: torch.Tensor, where: torch.Tensor, weight: torch.Tensor, bia
              ) -> torch.Tensor:
     """F.linear of the codes (h, w, 128) at the positions `where` (n,): (n, outputs)."""
     height, width = codes.shape[:2]
-    # on a GPU the gradient of a gathered product would be a scatter, whose order is not fixed
-    if where.is_cuda:
-        return F.linear(codes.flatten(0, 1).index_select(0, where), weight, bias)
-    # where positions are as many as vectors: half a code is the column's, half the row's. Not
-    # without gradients, as an image's map would depend on how many are explained beside it.
-    if torch.is_grad_enabled() and 2 * height * width > len(where):
+    # Of many positions: half a code is the column's, half the row's. Not without gradients, as an
+    # image's map would depend on how many are explained beside it; not on a GPU, where the gradient
+    # of a gathered product is a scatter, whose order is not fixed.
+    if torch.is_grad_enabled() and not where.is_cuda and MANY <= len(where) < 2 * height * width:
         of_column, of_row = weight.split(CONDITION // 2, dim=1)
         columns = F.linear(codes[0, :, :CONDITION // 2], of_column, bias)
         rows = F.linear(codes[:, 0, CONDITION // 2:], of_row)
         return columns.index_select(0, where % width).add_(rows.index_select(0, where // width))
+    if where.is_cuda or len(where) < height * width:
+        return F.linear(codes.flatten(0, 1).index_select(0, where), weight, bias)
     return F.linear(codes.flatten(0, 1), weight, bias).index_select(0, where)
 
 

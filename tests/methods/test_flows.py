@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aexad.methods import flows
 from aexad.methods.flows import Block, Flow, of_codes, position_codes
 
 
@@ -34,8 +35,9 @@ def test_parameters_and_subnets_of_the_three_flows(channels, parameters, sizes):
         assert first.out_features == last.in_features
 
 
-def test_block_by_the_textbook():
+def test_block_by_the_textbook(monkeypatch):
     """The formulas one by one, the subnet on the concatenation, against the block."""
+    monkeypatch.setattr(flows, "MANY", 1)
     channels = 7  # 4 kept, 3 moved
     [block] = flow(channels, 1).blocks
     with torch.no_grad():
@@ -54,8 +56,11 @@ def test_block_by_the_textbook():
         assert torch.allclose(logdet, s.sum(dim=1) + scale.log().sum(), atol=1e-5)
 
 
+@pytest.mark.parametrize("many", [1, 2**40])
 @pytest.mark.parametrize("n", [3, 11, 12, 40])
-def test_what_a_layer_makes_of_codes_and_its_gradients(n):
+def test_what_a_layer_makes_of_codes_and_its_gradients(n, many, monkeypatch):
+    """Whether by column and row, once a position or once a vector."""
+    monkeypatch.setattr(flows, "MANY", many)
     _, codes, where = inputs(6, n)
     g = torch.Generator().manual_seed(2)
     layer, grad = torch.nn.Linear(128, 5), torch.randn(n, 5, generator=g)
@@ -70,7 +75,8 @@ def test_what_a_layer_makes_of_codes_and_its_gradients(n):
 
 
 @torch.no_grad()
-def test_a_map_does_not_depend_on_how_many_are_explained_beside_it():
+def test_a_map_does_not_depend_on_how_many_are_explained_beside_it(monkeypatch):
+    monkeypatch.setattr(flows, "MANY", 1)
     made, codes = flow(), position_codes(3, 2)
     u = torch.randn(6, 6, generator=torch.Generator().manual_seed(3))
     where = torch.arange(6)
