@@ -3,8 +3,8 @@
 PyTorch's CPU kernel for channels_last sums a batch's statistics in one float32 after another: at
 224 px the running mean is off by up to 4e-4 of a standard deviation after one batch whose mean is
 15 of them (torch 2.13; test_batch_norm.py). Its kernel for NCHW is off by 1e-6, but costs two
-copies of a map and, where that is large, several times its own work. So only small maps that need
-a gradient see NCHW; all others get their statistics from `statistics`, and large ones stay in
+copies of a map and, where that is large, several times its own work. So what needs no gradient gets
+its statistics from `statistics`; of layers that learn, small maps see NCHW, and large ones stay in
 channels_last, a block at a time.
 """
 
@@ -107,11 +107,10 @@ def _forward(layer: nn.BatchNorm2d, plain: Callable[[torch.Tensor], torch.Tensor
     if not layer.training or x.device.type != "cpu":
         return plain(x)
     learns = torch.is_grad_enabled() and any(v.requires_grad for v in (x, *layer.parameters()))
-    large = x.numel() >= LARGE and x.dtype == torch.float32
-    if learns and not large:
+    if learns and (x.numel() < LARGE or x.dtype != torch.float32):
         return plain(x.contiguous()).contiguous(memory_format=torch.channels_last)
     mean, variance = statistics(x.detach())
-    if large:
+    if learns:
         x = x.contiguous(memory_format=torch.channels_last)
         y = normalised(x, layer.weight, layer.bias, mean, (variance + layer.eps).sqrt())
     else:
