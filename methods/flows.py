@@ -77,15 +77,16 @@ def of_codes(codes: torch.Tensor, where: torch.Tensor, weight: torch.Tensor, bia
              ) -> torch.Tensor:
     """F.linear of the codes (h, w, 128) at the positions `where` (n,): (n, outputs)."""
     height, width = codes.shape[:2]
+    n = where.shape[0]  # a symbol where this is exported
     # Of many positions: half a code is the column's, half the row's. Not without gradients, as an
     # image's map would depend on how many are explained beside it; not on a GPU, where the gradient
     # of a gathered product is a scatter, whose order is not fixed.
-    if torch.is_grad_enabled() and not where.is_cuda and MANY <= len(where) < 2 * height * width:
+    if torch.is_grad_enabled() and not where.is_cuda and MANY <= n < 2 * height * width:
         of_column, of_row = weight.split(CONDITION // 2, dim=1)
         columns = F.linear(codes[0, :, :CONDITION // 2], of_column, bias)
         rows = F.linear(codes[:, 0, CONDITION // 2:], of_row)
         return columns.index_select(0, where % width).add_(rows.index_select(0, where // width))
-    if where.is_cuda or len(where) < height * width:
+    if where.is_cuda or n < height * width:
         return F.linear(codes.flatten(0, 1).index_select(0, where), weight, bias)
     return F.linear(codes.flatten(0, 1), weight, bias).index_select(0, where)
 
