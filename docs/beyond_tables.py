@@ -30,8 +30,7 @@ ROWS = {"AE-XAD, 200 epochs": ("ae_xad", ["evidence-01-ablation"]),
         "BGAD, Lite0, 8 passes": ("bgad", ["evidence-02-bgad-brief"]),
         "PaDiM": ("padim", ["beyond-01-methods"]),
         "PatchCore": ("patchcore", ["beyond-01-methods"]),
-        "SuperSimpleNet": ("supersimplenet", ["beyond-01-methods", "beyond-02-grams",
-                                              "beyond-gpu-supersimplenet"])}
+        "SuperSimpleNet": ("supersimplenet", ["beyond-01-methods", "beyond-02-grams"])}
 ALONE = "beyond-02-grams"
 BASELINES = Path(__file__).parents[1] / "results" / "baselines"
 BEGIN, END = "<!-- made by docs/beyond_tables.py -->", "<!-- end -->"
