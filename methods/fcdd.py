@@ -224,9 +224,12 @@ class FCDD(FCDDFacts):
         """Minimum and maximum of each channel of the training normals after LCN; of all training
         images where there are no normals."""
         chosen = train.normals if len(train.normals) else train.anomalies
-        scaled = [lcn(self.ctx.tensor(train.images[i:i + 1])) for i in chosen]
-        self.net.low = torch.stack([x.amin(dim=(0, 2, 3), keepdim=True) for x in scaled]).amin(0)
-        self.net.high = torch.stack([x.amax(dim=(0, 2, 3), keepdim=True) for x in scaled]).amax(0)
+        low, high = [], []
+        for i in chosen:  # one at a time: of a large set all would not fit into memory
+            x = lcn(self.ctx.tensor(train.images[i:i + 1]))
+            low.append(x.amin(dim=(0, 2, 3), keepdim=True))
+            high.append(x.amax(dim=(0, 2, 3), keepdim=True))
+        self.net.low, self.net.high = torch.stack(low).amin(0), torch.stack(high).amax(0)
 
     def frozen_features(self, images: Images) -> Rows | Computed:
         """The front's output for every image, (N, h, w, channels) float32."""

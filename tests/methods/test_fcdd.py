@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -120,6 +121,21 @@ def test_range_is_of_the_training_normals_and_stored(normals):
     m.net.features(m.ctx.tensor(data.images[:normals or None]))
     lowest, highest = seen[0].amin(dim=(0, 2, 3)), seen[0].amax(dim=(0, 2, 3))
     assert lowest.abs().max() < 1e-6 and (highest - 1).abs().max() < 1e-6
+
+
+def test_the_range_of_a_large_set_holds_an_image_at_a_time(monkeypatch):
+    made: list[weakref.ref] = []
+
+    def lcn(x: torch.Tensor) -> torch.Tensor:
+        assert sum(one() is not None for one in made) <= 1
+        found = scaled(x)
+        made.append(weakref.ref(found))
+        return found
+
+    scaled = fcdd.lcn
+    monkeypatch.setattr(fcdd, "lcn", lcn)
+    method().measure_range(training_set(normals=9))
+    assert len(made) == 9
 
 
 def test_published_range_is_kept_in_training():
