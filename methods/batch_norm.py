@@ -107,7 +107,9 @@ def _forward(layer: nn.BatchNorm2d, plain: Callable[[torch.Tensor], torch.Tensor
     if not layer.training or x.device.type != "cpu":
         return plain(x)
     learns = torch.is_grad_enabled() and any(v.requires_grad for v in (x, *layer.parameters()))
-    if learns and (x.numel() < LARGE or x.dtype != torch.float32):
+    # a layer of a class of its own may do more, as timm's, which have an activation
+    ours = type(layer) is nn.BatchNorm2d and x.numel() >= LARGE and x.dtype == torch.float32
+    if learns and not ours:
         return plain(x.contiguous()).contiguous(memory_format=torch.channels_last)
     mean, variance = statistics(x.detach())
     if learns:
@@ -124,7 +126,7 @@ def _forward(layer: nn.BatchNorm2d, plain: Callable[[torch.Tensor], torch.Tensor
 
 def _with(layer: nn.BatchNorm2d, plain: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor,
           mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-    """What the layer makes of x with these statistics."""
+    """All that the layer makes of x, with these statistics."""
     running = layer.running_mean, layer.running_var
     layer.running_mean, layer.running_var, layer.training = mean, variance, False
     try:

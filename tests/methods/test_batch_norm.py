@@ -46,7 +46,7 @@ def test_statistics_gradients_and_output_are_those_of_float64(batch, size):
     assert found["y"].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_frozen_layer_moves_its_statistics_as_float64_does(batch, size):
+def test_a_frozen_layer_moves_its_statistics_as_float64_does(batch):
     """Without gradients: two batches, the second with other statistics."""
     layers = nn.BatchNorm2d(16).double(), accurate(nn.BatchNorm2d(16)).requires_grad_(False)
     first = batch[0]
@@ -88,6 +88,20 @@ def test_gradients_of_a_large_map_by_finite_differences(monkeypatch):
                                      mean, (variance + 1e-5).sqrt())
 
     assert torch.autograd.gradcheck(layer, (x, weight, bias))
+
+
+class Activated(nn.BatchNorm2d):
+    """As timm's layers that have an activation."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).clamp_min(0)
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_a_layer_does_beyond_normalising_is_done(batch, size, learns):
+    layers = Activated(16), accurate(Activated(16))
+    exact, found = (layer.requires_grad_(learns)(batch[0]) for layer in layers)
+    assert found.min() == 0 and torch.allclose(found, exact, atol=1e-3)
 
 
 def test_the_plain_layer_is_not_as_accurate_so_the_module_is_needed(batch):
