@@ -327,6 +327,8 @@ def _apart(options: dict[str, Any]) -> Iterator[tuple[torch.device, int]]:
     strict, warns = (torch.are_deterministic_algorithms_enabled(),
                      torch.is_deterministic_algorithms_warn_only_enabled())
     cudnn = torch.backends.cudnn
+    memory: Any = torch.utils.deterministic  # a property of the module, which its type lacks
+    filled = memory.fill_uninitialized_memory
     kept = cudnn.benchmark, cudnn.allow_tf32, os.environ.get("CUBLAS_WORKSPACE_CONFIG")
     with torch.random.fork_rng(range(torch.cuda.device_count()) if device.type == "cuda" else []):
         try:
@@ -336,6 +338,7 @@ def _apart(options: dict[str, Any]) -> Iterator[tuple[torch.device, int]]:
             torch.set_num_threads(before)
             torch.use_deterministic_algorithms(strict, warn_only=warns)
             cudnn.benchmark, cudnn.allow_tf32 = kept[:2]
+            memory.fill_uninitialized_memory = filled
             if kept[2] is None:
                 os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 

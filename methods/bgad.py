@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,12 +17,12 @@ from torch import nn
 
 from aexad.methods.augment import Augmented, augment, draw_batches
 from aexad.methods.base import EXPLAIN_BATCH, Computed, Context, Explanation, NoGraph, TrainingSet
+from aexad.methods.bgad_levels import FlowTraining, Level, Trainings, level_masks
 from aexad.methods.bgad_params import BGADExplain, BGADFacts, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
 from aexad.methods.flows import Flow, position_codes
-from aexad.methods.graphs import Graphs
 from aexad.methods.map_graphs import Explained, ExplainGraph
-from aexad.methods.rows import Images, Rows
+from aexad.methods.rows import Images, Rows, on_device
 
 BACKBONE = "backbone."  # prefix of its tensors, where they are stored
 ANOMALOUS_SHARE = 1 / 3  # of a batch of sampler=balanced, rounded up: 21 + 11 of 32
@@ -62,29 +61,6 @@ def boundary(t: torch.Tensor, anomalous: torch.Tensor, beta: float) -> torch.Ten
 def mean_over(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """Mean of the chosen values, 0 without any (BGAD's own prints NaN there)."""
     return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp_min(1)
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of the features, a row a position of an image: vectors (U P, C) float32, anomalous
-    (U P,) bool; the codes (h, w, 128) of an image's P = h w positions; and the flow that learns
-    them."""
-
-    vectors: Rows
-    anomalous: Rows
-    codes: torch.Tensor
-    flow: Flow
-    kept: bool = True  # for the whole training
-
-    @property
-    def positions(self) -> int:
-        """P."""
-        return self.codes.shape[:2].numel()
-
-    @property
-    def resident(self) -> bool:
-        """Whether they stay where the training is, so that steps on them can be recorded."""
-        return self.kept and self.vectors.resident and self.anomalous.resident
 
 
 class BGAD(BGADFacts):
@@ -140,43 +116,39 @@ class BGAD(BGADFacts):
         # the augmented set is fixed: each image goes through the frozen network once
         features = self.ctx.features(data.images, self.features, p.feature_gb)
         kept = None if isinstance(features, Computed) else [
-            self.level(flow, rows, data.masks) for flow, rows in zip(self.flows, features)]
-        optimiser, graphs = self.optimiser(), Graphs(self.ctx.device)
-        for index in self.ctx.epochs(p.epochs, {"flows": self.flows, "optimiser": optimiser}):
+            self.level(rows, data.masks) for rows in features]
+        trainings = self.trainings()
+        for index in self.ctx.epochs(p.epochs, {"flows": self.flows, "optimisers": trainings}):
             epoch, sub = divmod(index, p.sub_epochs)
             # its own generator: a training that was interrupted continues as it would have
             rng = np.random.default_rng([self.ctx.seed, 2, index])
-            self.wake_idle_levels(optimiser)
             batches = self.batches(rng, data, epoch)
             losses = []
             for i, batch in enumerate(batches):
                 lr = learning_rate(p, epoch, (sub + i / len(batches)) / p.sub_epochs)
-                set_rate(optimiser, lr)
                 levels, places = kept, batch
                 if levels is None:
                     levels, places = self.levels_of(features, data.masks, batch)
-                for level in levels:
-                    losses += self.train_on(optimiser, level, places, rng, epoch, graphs)
+                losses += self.train_on(trainings, levels, places, rng, epoch, lr)
             self.ctx.report(index, torch.stack(losses).mean().item())
 
-    def level(self, flow: Flow, features: Rows, masks: Images, kept: bool = True) -> Level:
+    def level(self, features: Rows, masks: Images, kept: bool = True) -> Level:
         """Of features (U, h, w, C) of images with these masks (U, H, W) bool."""
         shape = features.shape[1:3]
         return Level(features.flatten(3), self.ctx.rows(level_masks(masks, shape)).flatten(3),
-                     position_codes(*shape).to(self.ctx.device), flow, kept)
+                     position_codes(*shape).to(self.ctx.device), kept)
 
     def levels_of(self, features: Computed, masks: Images, batch: np.ndarray
                   ) -> tuple[list[Level], np.ndarray]:
         """Those of the images of a batch alone, computed now, and their positions in them."""
-        levels = [self.level(flow, Rows(array, self.ctx.device), masks[batch], kept=False)
-                  for flow, array in zip(self.flows, features(batch))]
+        levels = [self.level(Rows(array, self.ctx.device), masks[batch], kept=False)
+                  for array in features(batch)]
         return levels, np.arange(len(batch))
 
-    def optimiser(self) -> torch.optim.Optimizer:
-        """Adam. On a GPU its learning rate is a number there, which a recorded step reads."""
-        there = self.ctx.device.type == "cuda"
-        lr = torch.tensor(self.p.lr, device=self.ctx.device) if there else self.p.lr
-        return torch.optim.Adam(self.flows.parameters(), lr=lr, fused=True, capturable=there)
+    def trainings(self) -> Trainings:
+        """Of the flow of each level, at its beginning."""
+        return Trainings(FlowTraining(flow, self.p, self.loss, self.ctx.device)
+                         for flow in self.flows)
 
     def batches(self, rng: np.random.Generator, data: Augmented, epoch: int) -> np.ndarray:
         """One pass: positions (batches, images). Meta-epoch 0 has the normals alone. Where there
@@ -194,44 +166,18 @@ class BGAD(BGADFacts):
         n = len(pool) // size
         return rng.permutation(pool)[:n * size].reshape(n, size)
 
-    def wake_idle_levels(self, optimiser: torch.optim.Optimizer) -> None:
-        """Gradients of zero for every level that has had a step: Adam then moves it in the steps of
-        the others, too. A training that continues from a checkpoint, which has no gradients, finds
-        them here; until its first step a level has none, as in BGAD's code."""
-        if self.p.idle_levels == "momentum":
-            for weight in self.flows.parameters():
-                if weight.grad is None and optimiser.state.get(weight):
-                    weight.grad = torch.zeros_like(weight)
-
-    def train_on(self, optimiser: torch.optim.Optimizer, level: Level, batch: np.ndarray,
-                 rng: np.random.Generator, epoch: int, graphs: Graphs) -> list[torch.Tensor]:
-        """One level of a batch: its positions shuffled and cut into steps of n_positions (fewer,
+    def train_on(self, trainings: Trainings, levels: Sequence[Level], batch: np.ndarray,
+                 rng: np.random.Generator, epoch: int, lr: float) -> list[torch.Tensor]:
+        """A batch: the positions of each level shuffled and cut into steps of n_positions (fewer,
         where there are fewer); returns the losses."""
-        places, size = level.positions, self.p.n_positions
-        rows = (batch[:, None] * places + np.arange(places)).ravel()
-        rows = rows[rng.permutation(len(rows))]
-        used = torch.from_numpy(rows[:max(len(rows) // size * size, min(size, len(rows)))]).to(
-            self.ctx.device)
-
-        def step(part: torch.Tensor) -> torch.Tensor:
-            return self.step(optimiser, level, part, epoch)
-
-        if not level.resident:
-            return [step(part) for part in used.split(size)]
-        # what a step depends on: which levels have gradients decides what Adam moves
-        awake = tuple(flow.blocks[0].offset.grad is not None for flow in self.flows)
-        return [graphs.run((level.flow, len(part), epoch == 0, awake), step, part)
-                for part in used.split(size)]
-
-    def step(self, optimiser: torch.optim.Optimizer, level: Level, rows: torch.Tensor, epoch: int
-             ) -> torch.Tensor:
-        """One optimiser step on the rows (n,) of a level; returns its loss."""
-        logp = level.flow.log_density(level.vectors[rows], level.codes, rows % level.positions)
-        loss = self.loss(logp, level.anomalous[rows], epoch)
-        optimiser.zero_grad(set_to_none=self.p.idle_levels == "rest")
-        loss.backward()
-        optimiser.step()
-        return loss.detach()
+        steps = []
+        for level in levels:
+            places, size = level.positions, self.p.n_positions
+            rows = (batch[:, None] * places + np.arange(places)).ravel()
+            rows = rows[rng.permutation(len(rows))]
+            used = rows[:max(len(rows) // size * size, min(size, len(rows)))]
+            steps.append(on_device(used, self.ctx.device).split(size))
+        return trainings.run(levels, steps, epoch, lr)
 
     # -- explanation --
 
@@ -341,24 +287,6 @@ def probabilities(levels: list[torch.Tensor], tops: torch.Tensor, shape: tuple[i
                   ) -> torch.Tensor:
     """The sum of exp(logp - top) over the levels, each at the size `shape`: (N, *shape)."""
     return sum(upsampled((logp - top).exp(), shape) for logp, top in zip(levels, tops))
-
-
-def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """The learning rate, in the memory that it has if it is a tensor."""
-    for group in optimiser.param_groups:
-        if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(lr)
-        else:
-            group["lr"] = lr
-
-
-def level_masks(masks: Images, shape: tuple[int, int]) -> np.ndarray:
-    """(U, H, W) bool -> (U, h, w) bool, nearest."""
-    resized = np.empty((len(masks), *shape), bool)
-    for i in range(0, len(masks), EXPLAIN_BATCH):
-        part = torch.from_numpy(masks[i:i + EXPLAIN_BATCH]).unsqueeze(1).byte()
-        resized[i:i + EXPLAIN_BATCH] = F.interpolate(part, shape, mode="nearest").squeeze(1).bool()
-    return resized
 
 
 def upsampled(maps: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

@@ -17,7 +17,7 @@ from torch import nn
 
 CONDITION = 128  # numbers in a position's code
 MANY = 1024  # vectors, of which what is done once each is worth some bookkeeping
-_SOFTNESS = 0.1  # factor on the subnet's output and on the global scale, as in FrEIA
+SOFTNESS = 0.1  # factor on the subnet's output and on the global scale, as in FrEIA
 _UNIT_SCALE = 2 * math.log(math.expm1(5))  # g for which 0.1 * softplus_0.5(g) = 1
 
 
@@ -55,10 +55,10 @@ class Block(nn.Module):
         """u (n, C); codes (h, w, 128); where (n,), positions row by row -> (n, C) and
         log-determinants (n,)."""
         kept, moved = u.split([self.kept, self.moved], dim=1)
-        strength, shift = (_SOFTNESS * self.coupling(kept, codes, where)).chunk(2, dim=1)
+        strength, shift = (SOFTNESS * self.coupling(kept, codes, where)).chunk(2, dim=1)
         s = self.clamp * torch.tanh(strength)
         u = torch.cat([kept, moved * s.exp() + shift], dim=1)
-        scale = _SOFTNESS * F.softplus(self.scale, beta=0.5)
+        scale = channel_scale(self.scale)
         u = F.linear(u * scale + self.offset, self.rotation)
         return u, s.sum(dim=1) + scale.log().sum()
 
@@ -71,6 +71,11 @@ class Block(nn.Module):
         hidden = of_codes(codes, where, of_code, first.bias)
         # written over: fresh memory for maps as large as these costs more than the arithmetic
         return last(torch.relu_(hidden.add_(F.linear(kept, of_kept))))
+
+
+def channel_scale(learned: torch.Tensor) -> torch.Tensor:
+    """What a block multiplies its channels by."""
+    return SOFTNESS * F.softplus(learned, beta=0.5)
 
 
 def of_codes(codes: torch.Tensor, where: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor

@@ -116,7 +116,7 @@ class Rows:
     def __getitem__(self, positions: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Rows at `positions` (B,) int64 -> (B, ...) on the device."""
         if isinstance(self.array, torch.Tensor):
-            return self.array.index_select(0, _sent(positions, self.device))
+            return self.array.index_select(0, on_device(positions, self.device))
         if isinstance(positions, torch.Tensor):
             positions = positions.cpu().numpy()
         announced = [rows for known, rows in self._coming if known is positions]
@@ -148,9 +148,12 @@ def fits(size: int, device: torch.device) -> bool:
     return size <= SHARE * free
 
 
-def _sent(positions: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+def on_device(positions: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """There as a tensor; nothing waits until it has arrived."""
     if isinstance(positions, np.ndarray):
         positions = torch.from_numpy(positions)
+    if device.type == "cuda" and not positions.is_cuda:
+        positions = positions.pin_memory()
     return positions.to(device, non_blocking=True)
 
 

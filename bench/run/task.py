@@ -63,6 +63,8 @@ class RunContext(Context):
 
     def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
         self.total, start = total, 0
+        if self._saved and self._saved["state"].keys() != state.keys():
+            self._saved = None  # of a version that kept other things
         if self._saved:
             for name, part in state.items():
                 part.load_state_dict(self._saved["state"][name])
@@ -102,6 +104,8 @@ def repeatable(device: str, threads: int) -> None:
     if torch.device(device).type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # nor does memory that nothing has written yet cost a kernel: nothing here reads it
+        torch.utils.deterministic.fill_uninitialized_memory = False
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False  # the paper's card had no TF32
 

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from aexad.bench.speed.ae_xad import tensors
 from aexad.bench.speed.case import SIZE, Case, images, nchw
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.bgad import BGAD, boundary, focal_weights, level_masks
+from aexad.methods.bgad import BGAD, boundary, focal_weights
+from aexad.methods.bgad_levels import level_masks
 from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.flows import Block, Flow, position_codes
-from aexad.methods.graphs import Graphs
 
 SEED = 7  # of the positions' order, the same on both sides
 
@@ -60,16 +60,15 @@ def case(what: str, size: int = SIZE, **params: object) -> Case:
     fit = BGADFit(weights="random", **params)
     data = images(fit.batch_size, size)
     ours, theirs = (BGAD(fit, BGADExplain(), Context("cpu", 0)) for _ in range(2))
-    levels = [ours.level(flow, features, data.masks) for flow, features
-              in zip(ours.flows, ours.ctx.extract(data.images, ours.features))]
-    graphs, batch = Graphs(ours.ctx.device), np.arange(fit.batch_size)
-    optimisers = [torch.optim.Adam(m.flows.parameters(), lr=fit.lr) for m in (ours, theirs)]
+    levels = [ours.level(features, data.masks)
+              for features in ours.ctx.extract(data.images, ours.features)]
+    trainings, batch = ours.trainings(), np.arange(fit.batch_size)
+    optimiser = torch.optim.Adam(theirs.flows.parameters(), lr=fit.lr)
     nchw(theirs.backbone)
 
     def step() -> float:
-        rng, losses = np.random.default_rng(SEED), []
-        for level in levels:
-            losses += ours.train_on(optimisers[0], level, batch, rng, 1, graphs)
+        rng = np.random.default_rng(SEED)
+        losses = ours.train_on(trainings, levels, batch, rng, 1, fit.lr)
         return torch.stack(losses).mean().item()
 
     def naive() -> float:
@@ -77,7 +76,7 @@ def case(what: str, size: int = SIZE, **params: object) -> Case:
         with torch.no_grad():
             levels = theirs.features(tensors(data)[0])
         for flow, level in zip(theirs.flows, levels):
-            losses += naive_level(theirs.p, optimisers[1], flow, level, data, rng)
+            losses += naive_level(theirs.p, optimiser, flow, level, data, rng)
         return sum(losses) / len(losses)
 
     return Case("bgad", f"{what}, batch {fit.batch_size}, {size} px", fit.batch_size,

@@ -18,7 +18,7 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
-script=evidence last=15 results=../aexad-evidence/results
+script=evidence last=17 results=../aexad-evidence/results
 . results/baselines/rows.sh
 conditions=(--set bgad.backbone=efficientnet_lite0 --set fcdd.net=vgg16
     --weights "$shared/weights" --threads 1)
@@ -72,5 +72,10 @@ row 14 fcdd-complete "As row 4, FCDD complete with VGG-16. $beside" \
     table2 --methods fcdd --categories mvtec/bottle,mvtec/transistor,wood/wood --jobs 2
 row 15 bgad-wood "As row 6, BGAD complete with EfficientNet-Lite0 for B6. $beside" \
     table2 --methods bgad --categories wood/wood --jobs 2
+row 16 bgad-seeds "As row 6, more seeds, BGAD complete with EfficientNet-Lite0 for B6. $beside" \
+    table2 --methods bgad --seeds 41,42 --categories "$all" --jobs 2
+row 17 fcdd-complete-seeds "As row 14, more seeds, FCDD complete with VGG-16. $beside" \
+    table2 --methods fcdd --seeds 41,42 --jobs 2 \
+    --categories mvtec/bottle,mvtec/transistor,wood/wood
 
 exit "$failed"

@@ -17,9 +17,9 @@ from aexad.bench.run import task
 from aexad.methods import bgad
 from aexad.methods.base import Context, TrainingSet
 from aexad.methods.bgad import BGAD, boundary, focal_weights, learning_rate
+from aexad.methods.bgad_levels import level_masks
 from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.encoders import PYRAMIDS, build_encoder
-from aexad.methods.graphs import Graphs
 from aexad.methods.weights import Weights
 
 from conftest import training_set
@@ -215,7 +215,7 @@ def test_without_normals_the_first_meta_epoch_has_the_normal_pixels():
 def test_positions_are_cut_into_steps():
     sizes = [n for n, _, _ in seen(training_set(), changed(n_positions=100))]
     # 4 images at 32 px have 256, 64 and 16 positions: two steps, and one smaller each
-    assert sizes == [100, 100, 64, 16] * 6
+    assert sizes == [16, 64, 100, 100] * 6
 
 
 def test_balanced_batches_are_one_third_anomalies():
@@ -229,7 +229,7 @@ def test_balanced_batches_are_one_third_anomalies():
 def test_masks_are_resized_to_the_nearest():
     mask = np.zeros((1, 8, 8), bool)
     mask[0, 0, 0] = mask[0, 4, 4:] = mask[0, 3, 3] = True  # (3, 3) is nobody's nearest
-    assert np.array_equal(bgad.level_masks(mask, (2, 2)),
+    assert np.array_equal(level_masks(mask, (2, 2)),
                           [[[True, False], [False, True]]])
 
 
@@ -272,15 +272,16 @@ def test_adams_momentum_moves_the_levels_that_are_idle(idle, moved):
     """Not before a level's first step, and in each step of another level from then on."""
     m = method(changed(idle_levels=idle))
     data = training_set()
-    levels = [m.level(flow, features, data.masks)
-              for flow, features in zip(m.flows, m.ctx.extract(data.images, m.features))]
-    optimiser = torch.optim.Adam(m.flows.parameters(), lr=1e-3)
-    batch, graphs = np.arange(len(data.images)), Graphs(m.ctx.device)
+    levels = [m.level(features, data.masks)
+              for features in m.ctx.extract(data.images, m.features)]
+    trainings = m.trainings()
 
     def step(level: int) -> list[bool]:
         """Which flows moved in one step of a level."""
         before = [flow.blocks[0].offset.detach().clone() for flow in m.flows]
-        m.train_on(optimiser, levels[level], batch, np.random.default_rng(0), 0, graphs)
+        steps = [[torch.arange(2)] if i == level else [] for i in range(len(levels))]
+        [loss] = trainings.run(levels, steps, 0, 1e-3)
+        assert loss > 0
         return [not torch.equal(b, f.blocks[0].offset) for b, f in zip(before, m.flows)]
 
     assert step(0) == [True, False, False]

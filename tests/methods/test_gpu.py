@@ -75,8 +75,26 @@ def test_recorded_steps_are_the_steps(idle, monkeypatch):
     monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda g: replays.append(g) or replay(g))
     recorded = trained("bgad", idle_levels=idle)
     assert len(replays) > 50
-    monkeypatch.setattr(Graphs, "run", lambda self, kind, step, part: step(part))
+    monkeypatch.setattr(Graphs, "run", lambda self, kind, step, *inputs: step(*inputs))
     assert_same(recorded, trained("bgad", idle_levels=idle))
+
+
+@pytest.mark.parametrize("idle", ["momentum", "rest"])
+def test_levels_side_by_side_are_levels_one_after_the_other(idle, monkeypatch):
+    beside = trained("bgad", idle_levels=idle)
+    one, made = torch.cuda.Stream(), Graphs.__init__
+
+    def in_one_stream(self, device):
+        made(self, device)
+        self.stream = one
+
+    monkeypatch.setattr(Graphs, "__init__", in_one_stream)
+    assert_same(beside, trained("bgad", idle_levels=idle))
+
+
+def test_memory_that_nothing_has_written_costs_no_kernel():
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.utils.deterministic.fill_uninitialized_memory
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -9,7 +9,8 @@ import torch
 from aexad.methods import bgad
 from aexad.methods.augment import Augmented
 from aexad.methods.base import Context, TrainingSet
-from aexad.methods.bgad import BGAD, boundary, focal_weights, level_masks
+from aexad.methods.bgad import BGAD, boundary, focal_weights
+from aexad.methods.bgad_levels import level_masks
 from aexad.methods.bgad_params import BGADExplain, BGADFit
 from aexad.methods.flows import Flow, position_codes
 from aexad.methods.rows import Rows
@@ -138,12 +139,10 @@ def trained(monkeypatch: pytest.MonkeyPatch, idle: str, dtype: torch.dtype
     monkeypatch.setattr(np.random, "default_rng", lambda words: drawn(80 + words[-1]))
     losses, rates, train_on = [], [], m.train_on
 
-    def spy(optimiser, level, *rest):
-        found = train_on(optimiser, level, *rest)
-        if level.flow is m.flows[0]:
-            rates.append(optimiser.param_groups[0]["lr"])
-            losses.append([])
-        losses[-1] += [loss.item() for loss in found]
+    def spy(*given):
+        found = train_on(*given)
+        rates.append(given[0][0].optimiser.param_groups[0]["lr"])
+        losses.append([loss.item() for loss in found])
         return found
 
     monkeypatch.setattr(m, "train_on", spy)
