@@ -26,7 +26,8 @@ METRICS = {"auc": "AUC", "f1_a1.0": "F1", "iou_a1.0": "IoU"}
 # Row -> method and the baselines that have it, the first one that has a category.
 ROWS = {"AE-XAD, 200 epochs": ("ae_xad", ["evidence-01-ablation"]),
         "FCDD, VGG-16, 200 epochs": ("fcdd", ["evidence-04-fcdd", "evidence-14-fcdd-complete"]),
-        "BGAD, Lite0, 200 passes": ("bgad", ["evidence-06-bgad", "evidence-10-bgad-transistor"]),
+        "BGAD, Lite0, 200 passes": ("bgad", ["evidence-06-bgad", "evidence-10-bgad-transistor",
+                                             "evidence-15-bgad-wood"]),
         "BGAD, Lite0, 8 passes": ("bgad", ["evidence-02-bgad-brief"]),
         "PaDiM": ("padim", ["beyond-01-methods"]),
         "PatchCore": ("patchcore", ["beyond-01-methods"]),
