@@ -34,6 +34,8 @@ from aexad.methods.memory import Steps
 from aexad.methods.rows import Images, Pool, Rows, chosen
 
 CODE = 64  # channels of the code, 28 x 28 x 64 at 224 px (Section 5.1)
+DECODED = 8  # channels of the decoder's last maps
+AT_ONCE = 2**22  # numbers of such a map that a CPU decodes at once
 DENOMINATOR_MIN = 1e-6  # row 12: exact for F = 2, keeps F(x) = 1 - x finite at x = 0.5
 UNSCALED = ((0.0,) * 3, (1.0,) * 3)  # mean and std that leave the input as it is
 
@@ -46,10 +48,10 @@ class Decoder(nn.Module):
         super().__init__()
         self.p = p
         self.reduce = reduce
-        widths = (CODE, 32, 16, 8)
+        widths = (CODE, 32, 16, DECODED)
         self.blocks = nn.Sequential(*(_block(a, b, p) for a, b in zip(widths, widths[1:])))
-        self.refine = nn.Conv2d(8, 8, 3, padding=1)
-        self.out = nn.Conv2d(8, 3, 3, padding=1)
+        self.refine = nn.Conv2d(DECODED, DECODED, 3, padding=1)
+        self.out = nn.Conv2d(DECODED, 3, 3, padding=1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.reconstruct(self.reduce(features))
@@ -230,11 +232,20 @@ class AEXAD(AEXADFacts):
         """One optimiser step on the images at the positions `batch` (B,); returns its loss."""
         optimiser.zero_grad(set_to_none=True)
         loss = self.steps.backward(lambda part: self.code(pool, part),
-                                   lambda code, part: self.code_loss(pool, part, code), batch)
+                                   lambda code, part: self.code_loss(pool, part, code), batch,
+                                   self.at_once(pool))
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
         optimiser.step()
         return loss
+
+    def at_once(self, pool: Pool) -> int | None:
+        """How many images the decoder takes at once on a CPU: fresh memory for larger maps costs
+        more than the arithmetic. By their size alone, as another number gives other last bits."""
+        if self.ctx.device.type != "cpu":
+            return None
+        height, width = pool.images.shape[1:3]
+        return max(AT_ONCE // (DECODED * height * width), 1)
 
     def code(self, pool: Pool, batch: np.ndarray) -> torch.Tensor:
         """The code (B, 64, h, w) of the images at the positions `batch` (B,)."""

@@ -1,4 +1,4 @@
-"""Training steps that do not fit into the device's memory."""
+"""Training steps in parts: of what does not fit into memory, or is faster so."""
 
 from __future__ import annotations
 
@@ -34,11 +34,14 @@ class Steps:
         self.net = net
         self.largest: int | None = None  # images that fit at once, once that is known
 
-    def backward(self, first: First, second: Second, batch: np.ndarray) -> torch.Tensor:
+    def backward(self, first: First, second: Second, batch: np.ndarray,
+                 at_once: int | None = None) -> torch.Tensor:
         """Add the gradients of second(first(batch), batch), a mean over its images; returns it.
-        batch: (B,) positions. Before it, gradients must be None or zero."""
+        batch: (B,) positions, of which at most `at_once` go through the second stage together.
+        Before it, gradients must be None or zero."""
         while True:
-            size = min(self.largest or len(batch), len(batch))
+            most = min(self.largest or len(batch), at_once or len(batch), len(batch))
+            size = -(-len(batch) // -(-len(batch) // most))  # parts as equal as can be
             statistics = [(b, b.clone()) for layer in _coupling(self.net) for b in layer.buffers()]
             try:
                 return self._in_parts(first, second, batch, size)

@@ -11,6 +11,8 @@ from aexad.methods.ae_xad import AEXAD, Decoder, PlainAE
 from aexad.methods.ae_xad_params import AEExplain, AEFit, AEXADFit
 from aexad.methods.base import Context
 from aexad.methods.fcdd import FCDD
+from aexad.methods.memory import Steps
+from aexad.methods.rows import Pool, Rows
 
 from conftest import training_set
 from running import BOTTLE, csv, run
@@ -32,6 +34,24 @@ def limited(monkeypatch, most: int) -> list[int]:
     original = Decoder.reconstruct
     monkeypatch.setattr(Decoder, "reconstruct", reconstruct)
     return asked
+
+
+@pytest.mark.parametrize("side, batch, sizes", [
+    (224, 16, [8, 8]), (224, 11, [6, 5]), (224, 10, [10]), (128, 32, [32]), (2048, 2, [1, 1])])
+def test_a_cpu_decodes_as_many_images_at_once_as_their_size_says(side, batch, sizes):
+    """The paper's 16 of 224 px in two parts, the embedded suite's 128 px whole."""
+    method = AEXAD(AEXADFit(**LIGHT), AEExplain(), Context())
+    pool = Pool(Rows(np.empty((batch, side, side, 1), np.uint8)), Rows(np.empty(1)))
+    seen = []
+    weight = torch.ones((), requires_grad=True)
+    loss = Steps(torch.nn.Linear(1, 1)).backward(
+        lambda part: weight * torch.from_numpy(part),
+        lambda code, part: seen.append(len(part)) or code.float().mean(), np.arange(batch),
+        method.at_once(pool))
+    assert seen == sizes and loss == pytest.approx((batch - 1) / 2)
+    assert weight.grad == pytest.approx((batch - 1) / 2)
+    method.ctx.device = torch.device("cuda")
+    assert method.at_once(pool) is None
 
 
 @pytest.mark.parametrize("reduce_bn", [False, True])
