@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from aexad.methods import flow_gradients
 from aexad.methods.base import EXPLAIN_BATCH
 from aexad.methods.bgad_params import BGADFit
+from aexad.methods.flow_gradients import log_density
 from aexad.methods.flows import Flow
 from aexad.methods.graphs import Graphs
 from aexad.methods.rows import Images, Rows
@@ -73,8 +73,8 @@ class FlowTraining:
     def step(self, level: Level, rows: torch.Tensor, epoch: int) -> torch.Tensor:
         """On the rows (n,) of the level; returns the loss."""
         def step(rows: torch.Tensor) -> torch.Tensor:
-            density = flow_gradients.log_density if rows.is_cuda else Flow.log_density
-            logp = density(self.flow, level.vectors[rows], level.codes, rows % level.positions)
+            logp = log_density(self.flow, level.vectors[rows], level.codes,
+                               rows % level.positions)
             loss = self.loss(logp, level.anomalous[rows], epoch)
             loss.backward()
             self.optimiser.step()

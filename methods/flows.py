@@ -1,8 +1,8 @@
 """The conditional normalising flow of BGAD: the density of a feature vector, given its position.
 
 A flow works on single vectors: a row is one position of one image. The condition is the position's
-code, the same for all images, so what a layer makes of the codes is computed once a position (or
-once a column and once a row of the grid) and gathered, not once a vector.
+code, the same for all images, so what a layer makes of the codes is computed once a position and
+gathered, not once a vector. What trains is in flow_gradients.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from scipy.stats import special_ortho_group
 from torch import nn
 
 CONDITION = 128  # numbers in a position's code
-MANY = 1024  # vectors, of which what is done once each is worth some bookkeeping
 SOFTNESS = 0.1  # factor on the subnet's output and on the global scale, as in FrEIA
 _UNIT_SCALE = 2 * math.log(math.expm1(5))  # g for which 0.1 * softplus_0.5(g) = 1
 
@@ -80,20 +79,13 @@ def channel_scale(learned: torch.Tensor) -> torch.Tensor:
 
 def of_codes(codes: torch.Tensor, where: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
              ) -> torch.Tensor:
-    """F.linear of the codes (h, w, 128) at the positions `where` (n,): (n, outputs)."""
-    height, width = codes.shape[:2]
-    n = where.shape[0]  # a symbol where this is exported
-    # Of many positions: half a code is the column's, half the row's. Not without gradients, as an
-    # image's map would depend on how many are explained beside it; not on a GPU, where the gradient
-    # of a gathered product is a scatter, whose order is not fixed.
-    if torch.is_grad_enabled() and not where.is_cuda and MANY <= n < 2 * height * width:
-        of_column, of_row = weight.split(CONDITION // 2, dim=1)
-        columns = F.linear(codes[0, :, :CONDITION // 2], of_column, bias)
-        rows = F.linear(codes[:, 0, CONDITION // 2:], of_row)
-        return columns.index_select(0, where % width).add_(rows.index_select(0, where // width))
-    if where.is_cuda or n < height * width:
-        return F.linear(codes.flatten(0, 1).index_select(0, where), weight, bias)
-    return F.linear(codes.flatten(0, 1), weight, bias).index_select(0, where)
+    """F.linear of the codes (h, w, 128) at the positions `where` (n,): (n, outputs). Once a
+    position or once a vector, whichever is less; on a GPU once a vector, as the gradient of a
+    gathered product has no fixed order there."""
+    codes = codes.flatten(0, 1)
+    if where.is_cuda or where.shape[0] < len(codes):  # a symbol where this is exported
+        return F.linear(codes.index_select(0, where), weight, bias)
+    return F.linear(codes, weight, bias).index_select(0, where)
 
 
 class Flow(nn.Module):

@@ -30,7 +30,7 @@ _NORMS = (_aten.native_batch_norm, _aten.native_batch_norm_backward, _aten.nativ
           _aten.native_layer_norm_backward, *batch_norm.OPERATIONS)
 _ATTENTION = _aten._scaled_dot_product_flash_attention_for_cpu
 _ATTENTION_BACKWARD = _aten._scaled_dot_product_flash_attention_for_cpu_backward
-_LAYERS = {*flop_registry, *_NORMS, _ATTENTION, _ATTENTION_BACKWARD}
+_LAYERS = {*flop_registry, _aten.addmm_, *_NORMS, _ATTENTION, _ATTENTION_BACKWARD}
 
 
 def _products(shape: tuple[int, ...], n: int) -> int:
@@ -38,9 +38,10 @@ def _products(shape: tuple[int, ...], n: int) -> int:
     return 2 * n * math.prod(shape) * shape[-2]
 
 
-# torch counts no FLOPs of attention on a CPU: forward QK' and PV; backward QK' again, and for each
-# of the two products the gradients of both factors
-_FLOPS = {_ATTENTION: lambda query, *_, **__: _products(query, 2),
+# torch counts no FLOPs of a product that is added in place, nor of attention on a CPU: forward QK'
+# and PV; backward QK' again, and for each of the two products the gradients of both factors
+_FLOPS = {_aten.addmm_: lambda _, one, other, *__, **___: 2 * math.prod(one) * other[1],
+          _ATTENTION: lambda query, *_, **__: _products(query, 2),
           _ATTENTION_BACKWARD: lambda _, query, *__, **___: _products(query, 5)}
 
 

@@ -22,8 +22,10 @@ def flow(channels: int, blocks: int) -> Flow:
     return made
 
 
+@pytest.mark.parametrize("condition", ["ByPlace", "Gathered"])  # of a CPU and of a GPU
 @pytest.mark.parametrize("channels, blocks, n", [(6, 3, 40), (7, 2, 11), (2, 1, 1), (3, 4, 12)])
-def test_density_and_gradients_of_every_weight(channels, blocks, n):
+def test_density_and_gradients_of_every_weight(channels, blocks, n, condition, monkeypatch):
+    monkeypatch.setattr(flow_gradients, "ByPlace", getattr(flow_gradients, condition))
     made, codes = flow(channels, blocks), position_codes(5, 4).double()
     u, where = torch.randn(n, channels).double(), torch.randint(20, (n,))
     kept, moved = u[:, :-(channels // 2)], u[:, -(channels // 2):]
@@ -41,13 +43,15 @@ def test_density_and_gradients_of_every_weight(channels, blocks, n):
         torch.testing.assert_close(weight.grad, gradient, rtol=1e-10, atol=1e-10)
 
 
-def test_gradients_of_a_block_against_finite_differences():
+@pytest.mark.parametrize("kind", [flow_gradients.ByPlace, flow_gradients.Gathered])
+def test_gradients_of_a_block_against_finite_differences(kind):
     [block] = flow(5, 1).blocks
-    inputs = (torch.randn(4, 5), torch.randn(4, 128), *block.subnet.parameters(),
-              torch.randn(5, 5), torch.randn(5))
-    inputs = [given.detach().double().requires_grad_(i != 1) for i, given in enumerate(inputs)]
-    assert torch.autograd.gradcheck(lambda *given: flow_gradients._Block.apply(*given, 1.9), inputs,
-                                    fast_mode=True)
+    condition = kind.of(position_codes(3, 4).double(), torch.tensor([0, 5, 11, 5]))
+    inputs = (torch.randn(4, 5), *block.subnet.parameters(), torch.randn(5, 5), torch.randn(5))
+    inputs = [given.detach().double().requires_grad_() for given in inputs]
+    assert torch.autograd.gradcheck(
+        lambda u, *rest: flow_gradients._Block.apply(u, condition, *rest, 1.9), inputs,
+        fast_mode=True)
 
 
 def test_what_it_is_given_stays_as_it_is():
