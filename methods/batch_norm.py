@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 BLOCK = 2**18  # numbers that are summed at a time: 1 MiB, which stays in a core's cache
-LARGE = 2**23  # numbers of a map that no core's cache holds
+LARGE = 2**22  # numbers of a map that no core's own cache holds
 
 
 def accurate(net: nn.Module) -> nn.Module:
