@@ -28,9 +28,13 @@ def log_density(flow: Flow, u: torch.Tensor, codes: torch.Tensor, where: torch.T
     offset = torch.stack([block.offset for block in blocks])
     turns = (rotation * scale.unsqueeze(1)).unbind()
     shifts = torch.bmm(rotation, offset.unsqueeze(2)).squeeze(2).unbind()
+    # written over by each block: fresh memory for maps as large as these costs a CPU more than what
+    # is done to them
+    room = u.new_empty(len(u), len(blocks[0].subnet[0].bias))
     logs = []
     for block, turn, shift in zip(blocks, turns, shifts):
-        u, s = _Block.apply(u, condition, *block.subnet.parameters(), turn, shift, block.clamp)
+        u, s = _Block.apply(u, condition, room, *block.subnet.parameters(), turn, shift,
+                            block.clamp)
         logs.append(s)
     logdet = torch.cat(logs, dim=1).sum(dim=1) + scale.log().sum()
     gauss = -0.5 * u.square().sum(dim=1) - 0.5 * math.log(2 * math.pi) * flow.channels
@@ -40,8 +44,9 @@ def log_density(flow: Flow, u: torch.Tensor, codes: torch.Tensor, where: torch.T
 class Condition(Protocol):
     """The codes of n vectors, beside which a subnet sees the kept channels (n, k)."""
 
-    def layer(self, kept: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """What a linear layer makes of [kept, codes]: (n, outputs)."""
+    def layer(self, kept: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
+              room: torch.Tensor) -> torch.Tensor:
+        """What a linear layer makes of [kept, codes]: (n, outputs); `room` is as large."""
 
     def gradients(self, g: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of its weight and its bias, given that of what it made."""
@@ -57,7 +62,8 @@ class Gathered:
     def of(cls, codes: torch.Tensor, where: torch.Tensor) -> Gathered:
         return cls(codes.flatten(0, 1).index_select(0, where))
 
-    def layer(self, kept: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    def layer(self, kept: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
+              room: torch.Tensor) -> torch.Tensor:
         return F.linear(torch.cat([kept, self.codes], dim=1), weight, bias)
 
     def gradients(self, g: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,11 +87,12 @@ class ByPlace:
         return cls(codes[0, :, :CONDITION // 2], codes[:, 0, CONDITION // 2:], where % width,
                    where // width)
 
-    def layer(self, kept: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    def layer(self, kept: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
+              room: torch.Tensor) -> torch.Tensor:
         of_kept, of_column, of_row = weight.split(
             [kept.shape[1], CONDITION // 2, CONDITION // 2], dim=1)
         found = F.linear(self.columns, of_column, bias).index_select(0, self.column)
-        found.add_(F.linear(self.rows, of_row).index_select(0, self.row))
+        found.add_(torch.index_select(F.linear(self.rows, of_row), 0, self.row, out=room))
         return found.addmm_(kept, of_kept.t())
 
     def gradients(self, g: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,16 +103,17 @@ class ByPlace:
 
 
 class _Block(torch.autograd.Function):
-    """u (n, C), the condition, both layers of the subnet, the turn (C, C) and shift (C,) that
-    follow -> the next u, log-scales (n, C // 2)."""
+    """u (n, C), the condition, room for what the subnet hides, its two layers, the turn (C, C) and
+    shift (C,) that follow -> the next u, log-scales (n, C // 2)."""
 
     @staticmethod
-    def forward(ctx: Any, u: torch.Tensor, condition: Condition, w1: torch.Tensor,
-                b1: torch.Tensor, w2: torch.Tensor, b2: torch.Tensor, turn: torch.Tensor,
-                shift: torch.Tensor, clamp: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(ctx: Any, u: torch.Tensor, condition: Condition, room: torch.Tensor,
+                w1: torch.Tensor, b1: torch.Tensor, w2: torch.Tensor, b2: torch.Tensor,
+                turn: torch.Tensor, shift: torch.Tensor, clamp: float
+                ) -> tuple[torch.Tensor, torch.Tensor]:
         moved = len(w2) // 2
         kept = u.shape[1] - moved
-        hidden = condition.layer(u[:, :kept], w1, b1).relu_()
+        hidden = condition.layer(u[:, :kept], w1, b1, room).relu_()
         found = F.linear(hidden, w2, b2)
         tanh = (found[:, :moved] * SOFTNESS).tanh_()
         s = tanh * clamp
@@ -115,7 +123,7 @@ class _Block(torch.autograd.Function):
         coupled[:, :kept] = u[:, :kept]
         torch.add(stretched, found[:, moved:], alpha=SOFTNESS, out=coupled[:, kept:])
         ctx.save_for_backward(hidden, tanh, factor, stretched, coupled, w1, w2, turn)
-        ctx.condition, ctx.clamp = condition, clamp
+        ctx.condition, ctx.room, ctx.clamp = condition, room, clamp
         return F.linear(coupled, turn, shift), s
 
     @staticmethod
@@ -130,8 +138,9 @@ class _Block(torch.autograd.Function):
         bent = aten.tanh_backward(torch.addcmul(g_s, g[:, kept:], stretched), tanh)
         torch.mul(bent, SOFTNESS * ctx.clamp, out=g_found[:, :moved])
         g_w2, g_b2 = g_found.t() @ hidden, g_found.sum(dim=0)
-        g_hidden = aten.threshold_backward(g_found @ w2, hidden, 0)
+        g_hidden = torch.mm(g_found, w2, out=ctx.room)
+        aten.threshold_backward.grad_input(g_hidden, hidden, 0, grad_input=g_hidden)
         g_w1, g_b1 = ctx.condition.gradients(g_hidden, coupled[:, :kept])  # which are u's
         g[:, kept:].mul_(factor)
         g[:, :kept].addmm_(g_hidden, w1[:, :kept])
-        return g, None, g_w1, g_b1, g_w2, g_b2, g_turn, g_shift, None
+        return g, None, None, g_w1, g_b1, g_w2, g_b2, g_turn, g_shift, None

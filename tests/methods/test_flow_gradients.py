@@ -47,10 +47,11 @@ def test_density_and_gradients_of_every_weight(channels, blocks, n, condition, m
 def test_gradients_of_a_block_against_finite_differences(kind):
     [block] = flow(5, 1).blocks
     condition = kind.of(position_codes(3, 4).double(), torch.tensor([0, 5, 11, 5]))
+    room = torch.empty(4, len(block.subnet[0].bias)).double()
     inputs = (torch.randn(4, 5), *block.subnet.parameters(), torch.randn(5, 5), torch.randn(5))
     inputs = [given.detach().double().requires_grad_() for given in inputs]
     assert torch.autograd.gradcheck(
-        lambda u, *rest: flow_gradients._Block.apply(u, condition, *rest, 1.9), inputs,
+        lambda u, *rest: flow_gradients._Block.apply(u, condition, room, *rest, 1.9), inputs,
         fast_mode=True)
 
 
