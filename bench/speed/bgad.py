@@ -82,8 +82,7 @@ def case(what: str, size: int = SIZE, **params: object) -> Case:
     return Case("bgad", f"{what}, batch {fit.batch_size}, {size} px", fit.batch_size,
                 step, naive, "backbone and position codes in every step, a separate boundary pass, "
                 "NCHW",
-                once=(lambda: ours.ctx.extract(data.images, ours.features), fit.batch_size),
-                parts={f"flow, stride {4 << i}": flow for i, flow in enumerate(ours.flows)})
+                once=(lambda: ours.ctx.extract(data.images, ours.features), fit.batch_size))
 
 
 def naive_level(p: BGADFit, optimiser: torch.optim.Optimizer, flow: Flow, level: torch.Tensor,
