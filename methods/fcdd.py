@@ -8,6 +8,7 @@ Gaussian, gives the heatmap. Written from the publication and from descriptions 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -224,12 +225,15 @@ class FCDD(FCDDFacts):
         """Minimum and maximum of each channel of the training normals after LCN; of all training
         images where there are no normals."""
         chosen = train.normals if len(train.normals) else train.anomalies
-        low, high = [], []
-        for i in chosen:  # one at a time: of a large set all would not fit into memory
+        low = torch.full((1, 3, 1, 1), math.inf, device=self.ctx.device)
+        high = -low
+        # one at a time, into the same numbers: of a large set all would not fit into memory, and
+        # small results that stay would keep the memory between them from being used again
+        for i in chosen:
             x = lcn(self.ctx.tensor(train.images[i:i + 1]))
-            low.append(x.amin(dim=(0, 2, 3), keepdim=True))
-            high.append(x.amax(dim=(0, 2, 3), keepdim=True))
-        self.net.low, self.net.high = torch.stack(low).amin(0), torch.stack(high).amax(0)
+            torch.minimum(low, x.amin(dim=(0, 2, 3), keepdim=True), out=low)
+            torch.maximum(high, x.amax(dim=(0, 2, 3), keepdim=True), out=high)
+        self.net.low, self.net.high = low, high
 
     def frozen_features(self, images: Images) -> Rows | Computed:
         """The front's output for every image, (N, h, w, channels) float32."""
