@@ -64,7 +64,9 @@ class RunContext(Context):
     def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
         self.total, start = total, 0
         if self._saved and self._saved["state"].keys() != state.keys():
-            self._saved = None  # of a version that kept other things
+            self._saved = None  # of a version that kept other things: the fit begins anew
+            if self.meter:
+                self.meter.before = None
         if self._saved:
             for name, part in state.items():
                 part.load_state_dict(self._saved["state"][name])

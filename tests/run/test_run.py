@@ -24,7 +24,7 @@ from aexad.bench.base.params import param
 from aexad.bench.commands import cli
 from aexad.bench.plan.cells import SCENARIOS
 from aexad.bench.results.store import Store, read_json
-from aexad.bench.run import task
+from aexad.bench.run import checkpoint, task
 from aexad.datasets.category import Library
 from aexad.datasets.data_params import DataParams
 from aexad.methods.base import Explanation
@@ -217,7 +217,20 @@ def test_ctrl_c_within_a_fit_continues_where_it_stopped(root, tmp_path, monkeypa
     assert not list((tmp_path / "b").rglob("*checkpoint*"))
 
 
-def test_damaged_checkpoint_starts_the_fit_anew(root, tmp_path, monkeypatch):
+def another_version(path: Path) -> None:
+    """The checkpoint as of a version that kept the optimiser under another name."""
+    content = checkpoint.read(path, torch.device("cpu"))
+    content["state"]["optimisers"] = content["state"].pop("optimiser")
+    content["emissions"] |= {"seconds": 1e6}
+    checkpoint.write(path, content)
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+@pytest.mark.parametrize("damage", [cut_off, another_version])
+def test_checkpoint_that_is_none_starts_the_fit_anew(root, tmp_path, monkeypatch, damage):
     words = (*BOTTLE, "--methods", "ae_xad", "--epochs", "4", "--checkpoint-every", "0")
 
     def stop(self, epoch, loss):
@@ -228,10 +241,11 @@ def test_damaged_checkpoint_starts_the_fit_anew(root, tmp_path, monkeypatch):
         patch.setattr(task.RunContext, "report", stop)
         assert run(root, tmp_path / "r", *words) == 130
     [path] = (tmp_path / "r").rglob("checkpoint.pt")
-    path.write_bytes(path.read_bytes()[:5000])
+    damage(path)
     assert run(root, tmp_path / "r", *words) == 0
     [fit] = (tmp_path / "r").rglob("fit.json")
     assert len(read_json(fit)["losses"]) == 4
+    assert read_json(fit)["emissions"]["seconds"] < 1e5  # of this training alone
 
 
 def command(root: Path, results: Path) -> subprocess.Popen:
