@@ -108,19 +108,27 @@ class Trainings(list[FlowTraining]):
             lr: float) -> list[torch.Tensor]:
         """The steps, rows (n,) each, of one level after the other; their losses."""
         losses: list[list[torch.Tensor]] = [[] for _ in self]
-        for i in reversed(range(len(self))):  # the first has most: what is short is asked for first
-            training = self[i]
-            training.set_rate(lr)
-            with training.graphs.beside():
-                for j, of_level in enumerate(steps):
-                    for rows in of_level:
-                        if j == i:
-                            losses[i].append(training.step(levels[i], rows, epoch))
-                        else:
-                            training.idle()
-        for training in self:
-            training.graphs.join()
+        try:
+            for i in reversed(range(len(self))):  # what is short is asked for first
+                self[i].set_rate(lr)
+                with self[i].graphs.beside():
+                    losses[i] = self._of_one(i, levels[i], steps, epoch)
+        finally:  # also when interrupted: what they work on may be used again
+            for training in self:
+                training.graphs.join()
         return sum(losses, [])
+
+    def _of_one(self, i: int, level: Level, steps: Sequence[Sequence[torch.Tensor]], epoch: int
+                ) -> list[torch.Tensor]:
+        """Level i's own steps, and those in which it is idle, in their order; its losses."""
+        losses = []
+        for j, of_level in enumerate(steps):
+            for rows in of_level:
+                if j == i:
+                    losses.append(self[i].step(level, rows, epoch))
+                else:
+                    self[i].idle()
+        return losses
 
     def state_dict(self) -> dict[str, Any]:
         """The optimisers'."""

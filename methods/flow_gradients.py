@@ -141,6 +141,7 @@ class _Block(torch.autograd.Function):
         g_hidden = torch.mm(g_found, w2, out=ctx.room)
         aten.threshold_backward.grad_input(g_hidden, hidden, 0, grad_input=g_hidden)
         g_w1, g_b1 = ctx.condition.gradients(g_hidden, coupled[:, :kept])  # which are u's
-        g[:, kept:].mul_(factor)
-        g[:, :kept].addmm_(g_hidden, w1[:, :kept])
+        if ctx.needs_input_grad[0]:  # but for the first block
+            g[:, kept:].mul_(factor)
+            g[:, :kept].addmm_(g_hidden, w1[:, :kept])
         return g, None, None, g_w1, g_b1, g_w2, g_b2, g_turn, g_shift, None

@@ -2,7 +2,7 @@
 
 A flow works on single vectors: a row is one position of one image. The condition is the position's
 code, the same for all images, so what a layer makes of the codes is computed once a position and
-gathered, not once a vector. What trains is in flow_gradients.py.
+gathered, not once a vector. This is what explains; what trains is in flow_gradients.py.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Block(nn.Module):
         each."""
         first, _, last = self.subnet
         of_kept, of_code = first.weight.split([self.kept, CONDITION], dim=1)
-        hidden = of_codes(codes, where, of_code, first.bias)
+        hidden = F.linear(codes.flatten(0, 1), of_code, first.bias).index_select(0, where)
         # written over: fresh memory for maps as large as these costs more than the arithmetic
         return last(torch.relu_(hidden.add_(F.linear(kept, of_kept))))
 
@@ -75,17 +75,6 @@ class Block(nn.Module):
 def channel_scale(learned: torch.Tensor) -> torch.Tensor:
     """What a block multiplies its channels by."""
     return SOFTNESS * F.softplus(learned, beta=0.5)
-
-
-def of_codes(codes: torch.Tensor, where: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
-             ) -> torch.Tensor:
-    """F.linear of the codes (h, w, 128) at the positions `where` (n,): (n, outputs). Once a
-    position or once a vector, whichever is less; on a GPU once a vector, as the gradient of a
-    gathered product has no fixed order there."""
-    codes = codes.flatten(0, 1)
-    if where.is_cuda or where.shape[0] < len(codes):  # a symbol where this is exported
-        return F.linear(codes.index_select(0, where), weight, bias)
-    return F.linear(codes, weight, bias).index_select(0, where)
 
 
 class Flow(nn.Module):

@@ -22,7 +22,8 @@ class OutOfMemory(RuntimeError):
 
 
 class Steps:
-    """Gradients of a batch, at once where that fits, else in parts whose gradients add up.
+    """Gradients of a batch, at once where that fits and is no slower, else in parts whose
+    gradients add up.
 
     A network has two stages here. BatchNorm in training, whose statistics are the batch's, may be
     in the first, which then sees the batch at once in any case; the second takes most of the

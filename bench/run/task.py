@@ -64,7 +64,8 @@ class RunContext(Context):
     def epochs(self, total: int, state: dict[str, Any]) -> Iterator[int]:
         self.total, start = total, 0
         if self._saved and self._saved["state"].keys() != state.keys():
-            self._saved = None  # of a version that kept other things: the fit begins anew
+            self._saved = None
+            self.progress.say("begins anew: its checkpoint is of another version")
             if self.meter:
                 self.meter.before = None
         if self._saved:

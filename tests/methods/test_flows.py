@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from aexad.methods.flows import Block, Flow, of_codes, position_codes
+from aexad.methods.flows import Block, Flow, position_codes
 
 
 def flow(channels: int = 6, blocks: int = 3, seed: int = 0) -> Flow:
@@ -52,22 +52,6 @@ def test_block_by_the_textbook():
         z, logdet = block(u, codes, where)
         assert torch.allclose(z, expected, atol=1e-5)
         assert torch.allclose(logdet, s.sum(dim=1) + scale.log().sum(), atol=1e-5)
-
-
-@pytest.mark.parametrize("n", [3, 6, 40])
-def test_what_a_layer_makes_of_codes_and_its_gradients(n):
-    """Whether once a position or once a vector."""
-    _, codes, where = inputs(6, n)
-    g = torch.Generator().manual_seed(2)
-    layer, grad = torch.nn.Linear(128, 5), torch.randn(n, 5, generator=g)
-    layer(codes.flatten(0, 1)[where]).backward(grad)
-    expected = layer.weight.grad, layer.bias.grad
-    layer.zero_grad()
-    found = of_codes(codes, where, layer.weight, layer.bias)
-    found.backward(grad)
-    assert torch.allclose(found, layer(codes.flatten(0, 1)[where]), atol=1e-6)
-    for ours, theirs in zip((layer.weight.grad, layer.bias.grad), expected):
-        assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 @torch.no_grad()
