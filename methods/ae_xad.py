@@ -74,8 +74,8 @@ class Decoder(nn.Module):
         if self.p.mask == "square_sum":
             return t.square().sum(dim=1, keepdim=True)
         if self.p.mask_layout == "consecutive":
-            return t.unflatten(1, (8, CODE // 8)).sum(dim=2)
-        return t.unflatten(1, (CODE // 8, 8)).sum(dim=1)
+            return t.unflatten(1, (DECODED, CODE // DECODED)).sum(dim=2)
+        return t.unflatten(1, (CODE // DECODED, DECODED)).sum(dim=1)
 
 
 def reduction(channels: int, p: AEFit) -> nn.Module:

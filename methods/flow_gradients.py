@@ -5,14 +5,13 @@ which it takes one by one.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 
-from aexad.methods.flows import CONDITION, SOFTNESS, Flow, channel_scale
+from aexad.methods.flows import CONDITION, SOFTNESS, Flow, channel_scale, of_normal
 
 aten = torch.ops.aten
 
@@ -36,9 +35,7 @@ def log_density(flow: Flow, u: torch.Tensor, codes: torch.Tensor, where: torch.T
         u, s = _Block.apply(u, condition, room, *block.subnet.parameters(), turn, shift,
                             block.clamp)
         logs.append(s)
-    logdet = torch.cat(logs, dim=1).sum(dim=1) + scale.log().sum()
-    gauss = -0.5 * u.square().sum(dim=1) - 0.5 * math.log(2 * math.pi) * flow.channels
-    return (gauss + logdet) / flow.channels
+    return of_normal(u, torch.cat(logs, dim=1).sum(dim=1) + scale.log().sum())
 
 
 class Condition(Protocol):

@@ -77,6 +77,14 @@ def channel_scale(learned: torch.Tensor) -> torch.Tensor:
     return SOFTNESS * F.softplus(learned, beta=0.5)
 
 
+def of_normal(z: torch.Tensor, logdet: torch.Tensor) -> torch.Tensor:
+    """Log-density, per dimension, of what a flow turns into z (n, C), a standard normal, with the
+    log-determinants (n,): (n,)."""
+    channels = z.shape[1]
+    gauss = -0.5 * z.square().sum(dim=1) - 0.5 * math.log(2 * math.pi) * channels
+    return (gauss + logdet) / channels
+
+
 class Flow(nn.Module):
     """The blocks in a row. `rng` draws the rotations; weights come from torch's generator."""
 
@@ -99,6 +107,4 @@ class Flow(nn.Module):
     def log_density(self, u: torch.Tensor, codes: torch.Tensor, where: torch.Tensor
                     ) -> torch.Tensor:
         """Log-density under a standard normal of z, per dimension: (n,)."""
-        z, logdet = self(u, codes, where)
-        gauss = -0.5 * z.square().sum(dim=1) - 0.5 * math.log(2 * math.pi) * self.channels
-        return (gauss + logdet) / self.channels
+        return of_normal(*self(u, codes, where))

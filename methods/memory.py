@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ class Steps:
         Before it, gradients must be None or zero."""
         while True:
             most = min(self.largest or len(batch), at_once or len(batch), len(batch))
-            size = -(-len(batch) // -(-len(batch) // most))  # parts as equal as can be
+            size = math.ceil(len(batch) / math.ceil(len(batch) / most))  # parts nearly equal
             statistics = [(b, b.clone()) for layer in _coupling(self.net) for b in layer.buffers()]
             try:
                 return self._in_parts(first, second, batch, size)
